@@ -1,0 +1,29 @@
+# Targets that call scripts: dependencies, tests, demo, benchmark.
+deps:
+	scripts/deps
+
+test:
+	@scripts/test
+
+fuzz:
+	@scripts/deps test
+	@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) scripts/test fuzz
+
+demo:
+	@scripts/deps
+	@$(MAKE) --no-print-directory -s -j2 VARIANT=release
+	@scripts/demo
+
+# PART=backup|restore|memory|tables, RUNS=5
+bench-postgres:
+	@scripts/deps test
+	@$(MAKE) --no-print-directory -s -j2 VARIANT=release
+	@tests/bench/postgres.py $(or $(PART),all) --runs $(or $(RUNS),5)
+
+.PHONY: deps test fuzz demo bench-postgres
+
+install:
+	@$(MAKE) --no-print-directory -s VARIANT=release
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' scripts/install
+
+.PHONY: install
