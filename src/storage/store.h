@@ -1,0 +1,27 @@
+/* A store: a storage with a name and an identity (drtool-store.json). */
+#ifndef STORAGE_STORE_H
+#define STORAGE_STORE_H
+
+#include "storage/storage.h"
+
+struct store {
+	char *name;           /* of the configuration, or the URL without secrets */
+	struct storage storage;
+	char id[33];          /* random id of drtool-store.json; "" where not initialised */
+};
+#define STORE_INIT {0}
+
+struct store_spec {
+	const char *name, *url;
+	const struct storage_ops *ops;
+	const void *params;
+	const char *state_dir; /* remembers ids per URL; NULL or unwritable: nothing is remembered */
+	bool init;             /* a backup: initialise an empty or absent store */
+};
+/* Opens and proves that it is the store that the state knows: another id, or none where there was one (a missing mount), is
+ * ST_REFUSED. Without init an absent or empty store is ST_NOT_FOUND. An existing folder with foreign content and no
+ * drtool-store.json is ST_REFUSED on init. */
+enum status store_open(struct run *run, const struct store_spec *spec, struct store *s, struct error *err) MUST_CHECK;
+void store_release(struct store *s);
+
+#endif
