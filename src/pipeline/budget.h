@@ -1,0 +1,31 @@
+/* One memory budget for the whole process, and how it is divided. */
+#ifndef PIPELINE_BUDGET_H
+#define PIPELINE_BUDGET_H
+
+#include "util/buf.h"
+#include "util/error.h"
+
+struct budget_request {
+	uint64_t mem_limit;  /* 0: 64 MiB, or three quarters of the cgroup's limit where that is less */
+	unsigned jobs;       /* asked for; 0: as many as processors, at most 8 */
+	uint32_t chunk_size;
+	bool load;           /* a restore, else a dump */
+};
+struct budget {
+	uint64_t mem_limit;
+	unsigned jobs;        /* connections */
+	unsigned compressors; /* or inflating threads, one for each connection */
+	unsigned raw_buffers, stored_buffers;
+	size_t raw_size, stored_size; /* of each buffer */
+	size_t store_window;  /* for blocks on their way to the stores; 0 in a restore */
+	uint64_t fixed;       /* libraries, stacks, index */
+};
+/* Fewer jobs than asked for where memory is short; ST_MEMORY where not even one fits, naming the least that would do. */
+enum status budget_divide(const struct budget_request *q, struct budget *b, struct error *err) MUST_CHECK;
+/* What the whole may use at most. */
+uint64_t budget_total(const struct budget *b);
+/* The least memory limit of the control groups that the process is in, by the file system at `sys` and the list `self`; 0: none. */
+uint64_t budget_cgroup_limit(const char *sys, const char *self);
+void budget_print(const struct budget *b, struct buf *to); /* lines for --dry-run */
+
+#endif
