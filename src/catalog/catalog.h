@@ -1,0 +1,95 @@
+/* What a source has in a store: backups by their manifests, proofs, pins. It believes manifests and evidence objects only, never
+ * names. */
+#ifndef CATALOG_CATALOG_H
+#define CATALOG_CATALOG_H
+
+#include "archive/manifest.h"
+#include "storage/store.h"
+
+/* Levels of proof (design: proven is READ or more). */
+enum proof_level { PROOF_STORED, PROOF_CHECKED, PROOF_STARTED, PROOF_READ, PROOF_COMPARED };
+const char *proof_name(enum proof_level level); /* "stored" ... "compared" */
+bool proof_parse(const char *name, enum proof_level *level);
+
+struct catalog_pin {
+	char *key, *who, *because;
+	struct instant from, until; /* until NONE: until unpinned */
+};
+
+struct catalog_backup {
+	struct manifest manifest;
+	enum proof_level level;
+	struct instant proven_at;    /* time of the evidence that gave the level */
+	struct duration verify_took; /* of the newest verify; 0 none */
+	bool bad;                    /* the newest conclusive check or verify says so */
+	char *bad_because;
+	bool suspect;                /* and not accepted */
+	struct catalog_pin *pin;     /* those in force */
+	size_t pins;
+};
+/* A manifest that cannot be read: kept, counted, reported. */
+struct catalog_unreadable {
+	char *key;
+	char *why;
+};
+struct catalog {
+	struct catalog_backup *backup; /* ascending id */
+	size_t backups;
+	struct catalog_unreadable *unreadable;
+	size_t unreadables;
+};
+#define CATALOG_INIT {0}
+/* Reads manifests, pins, accepts and evidence of one source. Any list or read error is an error; a damaged manifest is not. */
+enum status catalog_read(struct run *run, struct store *s, const char *source, struct catalog *c, struct error *err) MUST_CHECK;
+void catalog_release(struct catalog *c);
+/* Names of sources in the store. */
+enum status catalog_sources(struct run *run, struct store *s, struct strlist *to, struct error *err) MUST_CHECK;
+
+/* "latest" (or NULL): newest not bad nor suspect; "latest-proven"; an id, also shortened where only one fits. tags: all must match.
+ * A named one is found even when bad. ST_NOT_FOUND says what is there. *passed_over counts newer ones that were bad or suspect. */
+struct catalog_query {
+	const char *which;
+	const struct strlist *tags;
+};
+enum status catalog_find(const struct catalog *c, const struct catalog_query *q, size_t *index, size_t *passed_over,
+			 struct error *err) MUST_CHECK;
+
+/* True where tags has all that are wanted (NULL: none): "k" is met by "k" and "k=v". */
+bool catalog_tags_match(const struct strlist *tags, const struct strlist *wanted);
+
+/* <source>/source.json */
+struct catalog_source {
+	char *driver, *identity, *url;
+	struct duration expect_every, rpo, verify_every; /* 0: none */
+	struct strlist uncovered; /* databases of the server that no source covers, as of the newest backup */
+};
+#define CATALOG_SOURCE_INIT {0}
+/* ST_NOT_FOUND */
+enum status catalog_source_read(struct run *run, struct store *s, const char *source, struct catalog_source *to,
+				struct error *err) MUST_CHECK;
+enum status catalog_source_write(struct run *run, struct store *s, const char *source, const struct catalog_source *from,
+				 struct error *err) MUST_CHECK;
+void catalog_source_release(struct catalog_source *s);
+
+/* The next id: start in UTC and four hex digits; waits for a free second where the newest id has the same one or lies up to 5 s
+ * ahead; further ahead is ST_REFUSED and names the clock. */
+enum status catalog_new_id(struct run *run, struct store *const *s, size_t n, const char *source, char *id, struct instant *start,
+			   struct error *err) MUST_CHECK;
+
+char *catalog_key(const char *source, const char *folder, const char *name); /* "<source>/backup/<name>"; owned */
+bool source_name_valid(const char *name); /* [a-z0-9][a-z0-9._-]*, at most 100; not evidence, recover or drtool */
+
+/* Marks (who, when, until, because): pin, unpin (overwrites the pins in force), accept. Each writes its evidence record too. */
+struct catalog_mark {
+	const char *backup; /* id */
+	const char *because, *who;
+	struct instant until;
+};
+enum status catalog_pin_backup(struct run *run, struct store *s, const char *source, const struct catalog_mark *m,
+			       struct error *err) MUST_CHECK;
+enum status catalog_unpin_backup(struct run *run, struct store *s, const char *source, const struct catalog_mark *m,
+				 struct error *err) MUST_CHECK;
+enum status catalog_accept(struct run *run, struct store *s, const char *source, const struct catalog_mark *m,
+			   struct error *err) MUST_CHECK;
+
+#endif

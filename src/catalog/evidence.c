@@ -1,0 +1,121 @@
+#include "catalog/evidence.h"
+
+#include <unistd.h>
+
+#include "util/failpoint.h"
+
+#define EVIDENCE_MAX (4u * 1024 * 1024)
+#define TRIES 5
+
+static const char *const outcomes[] = {[EVIDENCE_GOOD] = "good", [EVIDENCE_BAD] = "bad", [EVIDENCE_INCONCLUSIVE] = "inconclusive"};
+
+static char *evidence_prefix(const char *source) { return xasprintf("evidence/%s/", source); }
+
+/* {"key", "sha256"} of the newest record; NULL: there is none. A chain that cannot be read is named, not a reason to write
+ * nothing. */
+static enum status previous(struct run *run, struct store *s, const char *prefix, json_t **to, struct error *err)
+{
+	CLEANUP(storage_objects_release) struct storage_objects l = STORAGE_OBJECTS_INIT;
+	CLEANUP(buf_release) struct buf b = BUF_INIT;
+
+	*to = NULL;
+	if (storage_list(run, &s->storage, prefix, NULL, &l, err))
+		return err->code;
+	if (!l.len)
+		return ST_OK;
+	const char *key = l.item[l.len - 1].key;
+	if (storage_get_bytes(run, &s->storage, key, EVIDENCE_MAX, &b, NULL, err)) {
+		if (err->code != ST_BAD && err->code != ST_NOT_FOUND)
+			return err->code;
+		error_release(err);
+	}
+	*to = json_object();
+	js_set_str(*to, "key", key);
+	js_set_sha256(*to, "sha256", sha256_of(buf_str(&b), b.len));
+	return ST_OK;
+}
+
+static void record_json(const struct evidence *e, const char *run_id, json_t *before, struct buf *to)
+{
+	CLEANUP(js_decref) json_t *root = json_object();
+	char host[256] = "";
+
+	gethostname(host, sizeof host - 1);
+	js_set_u64(root, "format", 1);
+	js_set_str(root, "kind", e->kind);
+	js_set_str(root, "source", e->source);
+	js_set_str(root, "backup", e->backup);
+	js_set_str(root, "outcome", outcomes[e->outcome]);
+	js_set_str(root, "level", e->outcome == EVIDENCE_GOOD ? proof_name(e->level) : NULL);
+	js_set_time(root, "started", e->started);
+	js_set_time(root, "finished", e->finished);
+	js_set_u64(root, "finished_us", (uint64_t)e->finished.us); /* the order of records of one second */
+	js_set_str(root, "cause", e->cause);
+	js_set_str(root, "run", run_id);
+	js_set_str(root, "host", host);
+	js_set_str(root, "drtool", DRTOOL_VERSION);
+	if (e->detail)
+		js_set_new(root, "detail", json_deep_copy(e->detail));
+	if (before)
+		js_set_new(root, "previous", json_incref(before));
+	js_write(root, true, to);
+}
+
+enum status evidence_write(struct run *run, struct store *s, const struct evidence *e, struct error *err)
+{
+	CLEANUP(cstr_release) char *prefix = evidence_prefix(e->source);
+	CLEANUP(js_decref) json_t *before = NULL;
+	CLEANUP(buf_release) struct buf b = BUF_INIT;
+	struct instant at = e->finished.us ? e->finished : run_now(run);
+	char time[INSTANT_TEXT], random[7];
+
+	if (failpoint("evidence.put.before", err) || previous(run, s, prefix, &before, err))
+		return error_add(err, "cannot write the record of this %s", e->kind);
+	record_json(e, run->run_id, before, &b);
+	for (int i = 0; i < TRIES; i++) {
+		/* The run names the record; a run that writes several of a kind within a second gets a number in addition. */
+		run_random_hex(run, random, 6);
+		CLEANUP(cstr_release) char *unique = i && run->run_id ? xasprintf("%s-%s", run->run_id, random)
+								      : xstrdup(run->run_id ? run->run_id : random);
+		CLEANUP(cstr_release) char *key = xasprintf("%s%s-%s-%s.json", prefix, instant_compact(at, time), e->kind, unique);
+		const struct put_spec spec = {.key = key, .condition = PUT_ABSENT};
+
+		if (!storage_put_bytes(run, &s->storage, &spec, b.data, b.len, NULL, err))
+			return ST_OK;
+		if (err->code != ST_PRECONDITION)
+			break;
+		error_release(err);
+	}
+	if (!err->code)
+		error_set(err, ST_IO, "no free name");
+	return error_add(err, "cannot write the record of this %s", e->kind);
+}
+
+enum status evidence_each(struct run *run, struct store *s, const char *source,
+			  enum status (*fn)(void *ctx, const char *key, const json_t *record, struct error *err), void *ctx,
+			  size_t *damaged, struct error *err)
+{
+	CLEANUP(storage_objects_release) struct storage_objects l = STORAGE_OBJECTS_INIT;
+	CLEANUP(cstr_release) char *prefix = evidence_prefix(source);
+
+	*damaged = 0;
+	if (storage_list(run, &s->storage, prefix, NULL, &l, err))
+		return err->code;
+	for (size_t i = 0; i < l.len; i++) {
+		CLEANUP(buf_release) struct buf b = BUF_INIT;
+		CLEANUP(js_decref) json_t *record = NULL;
+		struct error one = ERROR_INIT;
+
+		if (storage_get_bytes(run, &s->storage, l.item[i].key, EVIDENCE_MAX, &b, NULL, &one) ||
+		    js_parse(buf_str(&b), b.len, l.item[i].key, &record, &one)) {
+			if (one.code != ST_BAD && one.code != ST_NOT_FOUND)
+				return error_move(err, &one);
+			*damaged += one.code == ST_BAD;
+			error_release(&one);
+			continue;
+		}
+		if (fn(ctx, l.item[i].key, record, err))
+			return err->code;
+	}
+	return ST_OK;
+}

@@ -1,0 +1,26 @@
+/* evidence/<source>/<time>-<kind>-<run>.json: one record of every backup, check, verify, prune, accept, pin; also the failed ones.
+ * Each names the SHA-256 of the newest record it saw. The newest conclusive one of a kind decides about a backup. */
+#ifndef CATALOG_EVIDENCE_H
+#define CATALOG_EVIDENCE_H
+
+#include "catalog/catalog.h"
+
+enum evidence_outcome { EVIDENCE_GOOD, EVIDENCE_BAD, EVIDENCE_INCONCLUSIVE };
+struct evidence {
+	const char *kind;    /* "backup", "check", "verify", "prune", "accept", "pin", "unpin", "restore" */
+	const char *source, *backup; /* backup may be NULL */
+	enum evidence_outcome outcome;
+	enum proof_level level; /* what this run proves, where it is good */
+	struct instant started, finished;
+	const char *cause;   /* error text where not good */
+	const json_t *detail; /* borrowed; may be NULL */
+};
+/* A store that cannot be written makes a note of the caller, not another exit code: callers turn the failure into a note. */
+enum status evidence_write(struct run *run, struct store *s, const struct evidence *e, struct error *err) MUST_CHECK;
+
+/* All records of a source in order of time; fn gets the parsed object. Damaged records are skipped and counted. */
+enum status evidence_each(struct run *run, struct store *s, const char *source,
+			  enum status (*fn)(void *ctx, const char *key, const json_t *record, struct error *err),
+			  void *ctx, size_t *damaged, struct error *err) MUST_CHECK;
+
+#endif
