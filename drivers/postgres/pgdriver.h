@@ -1,0 +1,50 @@
+/* The functions behind driver_postgres; driver.h says what each promises. */
+#ifndef DRIVERS_POSTGRES_PGDRIVER_H
+#define DRIVERS_POSTGRES_PGDRIVER_H
+
+#include "drivers/driver.h"
+
+struct dump;
+
+enum status pg_probe(struct run *run, const struct endpoint *e, bool want_empty, struct probe *p, struct error *err);
+
+enum status pg_dump_open(struct run *run, const struct endpoint *e, const struct dump_request *q, struct dump_info *info,
+			 void **dump, struct error *err);
+enum status pg_dump_entries(struct run *run, void *dump, const struct entry_sink *entries, struct error *err);
+enum status pg_scope_begin(struct run *run, void *dump, size_t i, struct scope_info *info, const struct object_sink *objects,
+			   const struct entry_sink *entries, struct error *err);
+enum status pg_worker_open(struct run *run, void *dump, void **worker, struct error *err);
+enum status pg_dump_unit(struct run *run, void *worker, const struct dump_unit *u, struct row_sink *rows, struct error *err);
+void pg_worker_close(void *worker);
+enum status pg_inventory(struct run *run, void *dump, const struct inventory_sink *items, struct error *err);
+enum status pg_scope_end(struct run *run, void *dump, const struct entry_sink *entries, struct error *err);
+void pg_dump_close(void *dump);
+
+enum status pg_load_plan(struct run *run, const struct endpoint *e, const struct load_request *q, struct load_plan *p,
+			 struct error *err);
+enum status pg_load_open(struct run *run, const struct endpoint *e, const struct load_request *q, const struct load_plan *p,
+			 void **load, struct error *err);
+enum status pg_load_begin(struct run *run, void *load, size_t i, bool resumed, struct error *err);
+bool pg_load_wants(void *load, const struct recorded_object *o);
+bool pg_load_has_unit(void *load, const struct load_unit *u);
+enum status pg_load_worker_open(struct run *run, void *load, void **worker, struct error *err);
+enum status pg_load_unit(struct run *run, void *worker, const struct load_unit *u, struct chunk_source *chunks,
+			 struct load_unit_result *result, struct error *err);
+void pg_load_worker_close(void *worker);
+enum status pg_load_end(struct run *run, void *load, struct error *err);
+void pg_load_close(void *load);
+
+enum status pg_exchange(struct run *run, const struct endpoint *e, struct exchange_request *q, struct error *err);
+enum status pg_assert_query(struct run *run, const struct endpoint *e, const char *database, const char *query, bool *holds,
+			    char **answer, struct error *err);
+enum status pg_scratch_start(struct run *run, const struct scratch_spec *s, char **url, void **scratch, struct error *err);
+void pg_scratch_stop(void *scratch);
+
+/* Each acts on its own kind of handle; pg_interrupt chooses. */
+void pg_interrupt_dump(struct dump *d);
+void pg_interrupt_worker(void *worker);
+void pg_interrupt_load(void *load);
+void pg_interrupt_load_worker(void *worker);
+void pg_interrupt(void *handle, enum driver_handle kind);
+
+#endif
