@@ -1,0 +1,464 @@
+/* One backup of one source: snapshot, archive, stores, manifest - published last, atomically, or not at all. */
+#include "ops/backup_write.h"
+
+#include <unistd.h>
+
+struct backing_up {
+	struct op_env *env;
+	const struct backup_request *q;
+	struct backup_result *r;
+	struct run run;          /* with max_duration */
+	struct tmpdir dir;
+	struct endpoint endpoint;
+	struct backup_write write;
+	struct budget budget;
+	struct dump_pipeline *pipeline;
+	struct dump_info info;
+	void *dump;
+	json_t *rows;            /* rows of tables that are not empty, for the suspect rule */
+};
+
+static void backing_up_release(struct backing_up *b)
+{
+	dump_pipeline_freep(&b->pipeline);
+	if (b->dump)
+		b->q->source->driver->dump_close(b->dump);
+	backup_write_release(&b->write);
+	dump_info_release(&b->info);
+	json_decref(b->rows);
+	tmpdir_release(&b->dir);
+}
+
+/* ---- before the first byte ---- */
+
+static enum status open_dump(struct backing_up *b, struct error *err)
+{
+	const struct op_source *s = b->q->source;
+	struct dump_request q = {
+		.databases = &s->s.databases,
+		.exclude = &s->s.exclude,
+		.jobs = b->budget.jobs,
+		.max_lag = s->s.max_lag,
+	};
+
+	b->endpoint = endpoint_of(b->env, s, &b->dir);
+	if (s->driver->dump_open(&b->run, &b->endpoint, &q, &b->info, &b->dump, err))
+		return err->code;
+	if (s->s.cluster) {
+		free(b->info.identity);
+		b->info.identity = xasprintf("cluster:%s", s->s.cluster);
+	}
+	return ST_OK;
+}
+
+/* A source in a store belongs to one server. */
+static enum status check_identity(struct backing_up *b, struct store *store, struct error *err)
+{
+	CLEANUP(catalog_source_release) struct catalog_source was = CATALOG_SOURCE_INIT;
+	const char *name = b->q->source->name;
+	enum status st = catalog_source_read(&b->run, store, name, &was, err);
+
+	if (st == ST_NOT_FOUND) {
+		error_release(err);
+		return ST_OK;
+	}
+	if (st == ST_BAD && b->q->new_identity) {
+		notes_add(b->env->notes, "store %s: %s; it is written anew", store->name, error_text(err));
+		error_release(err);
+		return ST_OK;
+	}
+	if (st == ST_BAD) {
+		CLEANUP(error_release) struct error why = ERROR_INIT;
+
+		error_move(&why, err);
+		error_set(err, ST_REFUSED, "store %s does not tell which server source %s belongs to: %s", store->name, name, error_text(&why));
+		return error_hint(err, "If it is this one: drtool backup %s --new-identity --because TEXT.", name);
+	}
+	if (st || !strcmp(was.identity, b->info.identity))
+		return st;
+	if (b->q->new_identity) {
+		notes_add(b->env->notes, "new identity %s accepted (before: %s): %s", b->info.identity, was.identity, b->q->because);
+		return ST_OK;
+	}
+	error_set(err, ST_REFUSED, "source %s in store %s belongs to server %s, but this is server %s", name, store->name, was.identity, b->info.identity);
+	return error_hint(err, "If the server was replaced on purpose: drtool backup %s --new-identity --because TEXT; else check the URL.", name);
+}
+
+static void copy_list(struct strlist *to, const struct strlist *from)
+{
+	for (size_t i = 0; i < from->len; i++)
+		strlist_add(to, from->item[i]);
+}
+
+static void describe(struct backing_up *b)
+{
+	struct manifest *m = &b->r->manifest;
+	const struct op_source *s = b->q->source;
+
+	m->source = xstrdup(s->name);
+	m->driver = xstrdup(s->driver->name);
+	m->kind = xstrdup("dump");
+	m->url = url_without_secrets(s->url);
+	m->identity = xstrdup(b->info.identity);
+	m->server_version = xstrdup(b->info.version);
+	m->server_role = xstrdup(b->info.role);
+	m->tool_version = xstrdup(DRTOOL_VERSION);
+	m->oldest_client = b->info.oldest_client ? xstrdup(b->info.oldest_client) : NULL;
+	m->data_time = b->info.data_time;
+	m->chunk_size = (uint32_t)b->env->global->chunk_size;
+	m->has_password_hashes = b->info.has_password_hashes;
+	copy_list(&m->client_tools, &b->info.tools);
+	copy_list(&m->not_contained, &b->info.not_contained);
+	copy_list(&m->tags, &s->s.tags);
+	if (b->q->tags)
+		copy_list(&m->tags, b->q->tags);
+	if (m->has_password_hashes)
+		notes_add(b->env->notes, "the backup holds password hashes of roles and is not encrypted: keep the store private");
+	for (size_t i = 0; i < b->info.uncovered.len; i++)
+		if (!b->q->covered || !strlist_matches(b->q->covered, b->info.uncovered.item[i]))
+			notes_add(b->env->notes, "database %s of this server is in no source", b->info.uncovered.item[i]);
+}
+
+static void print_plan(struct backing_up *b)
+{
+	struct buf *p = &b->r->plan;
+
+	buf_printf(p, "source %s: %s %s, %s, server %s\n", b->q->source->name, b->q->source->driver->name, b->info.version, b->info.role, b->info.identity);
+	for (size_t i = 0; i < b->info.scopes.len; i++)
+		buf_printf(p, "database %s\n", b->info.scopes.item[i]);
+	for (size_t i = 0; i < b->info.tools.len; i++)
+		buf_printf(p, "uses %s\n", b->info.tools.item[i]);
+	for (size_t i = 0; i < b->write.stores.opened; i++)
+		buf_printf(p, "to store %s (%s)\n", b->write.stores.open[i]->name, b->write.stores.open[i]->storage.url);
+	budget_print(&b->budget, p);
+}
+
+/* ---- the scopes ---- */
+
+static enum status write_inventory(struct backing_up *b, const struct entry_sink *entries, struct error *err)
+{
+	CLEANUP(spool_freep) struct spool *s = spool_new(b->dir.path, 2u << 20);
+	struct dump_entry e = {.path = INVENTORY_PATH};
+
+	if (inventory_take(&b->run, b->q->source->driver, b->dump, s, err))
+		return error_add(err, "inventory");
+	e.size = spool_size(s);
+	return entries->entry(entries->ctx, &e, spool_source(s), err);
+}
+
+/* Rows of tables that are not empty: what the next backup is measured against. */
+static void sum_scope(struct backing_up *b, const char *name, const struct dump_plan *plan, struct manifest_scope *to)
+{
+	for (size_t i = 0; i < dump_plan_objects(plan); i++) {
+		struct object_sum sum = dump_plan_sum(plan, (uint32_t)i);
+
+		to->objects++;
+		to->rows += sum.rows;
+		to->raw += sum.raw;
+		if (!sum.rows)
+			continue;
+		b->r->manifest.nonempty_tables++;
+		CLEANUP(cstr_release) char *key = xasprintf("%s\t%s", name, dump_plan_object_name(plan, (uint32_t)i));
+		js_set_u64(b->rows, key, sum.rows);
+	}
+}
+
+static enum status dump_scope(struct backing_up *b, size_t i, struct error *err)
+{
+	const struct driver *d = b->q->source->driver;
+	const char *name = b->info.scopes.item[i];
+	CLEANUP(dump_plan_freep) struct dump_plan *plan = dump_plan_new();
+	CLEANUP(scope_info_release) struct scope_info info = {0};
+	struct object_sink objects = dump_object_sink(b->pipeline, plan, name);
+	struct entry_sink entries = dump_entry_sink(b->pipeline, name);
+	struct opened_dump opened = {d, b->dump};
+	struct dump_calls calls = dump_calls_of(&opened);
+	struct manifest *m = &b->r->manifest;
+
+	atomic_store(&b->env->progress->phase, "snapshot");
+	if (d->scope_begin(&b->run, b->dump, i, &info, &objects, &entries, err))
+		return err->code;
+	atomic_fetch_add(&b->env->progress->total, dump_plan_estimate(plan));
+	atomic_store(&b->env->progress->phase, "dump");
+	if (failpoint("backup.scope.begun", err) || dump_pipeline_run(b->pipeline, plan, &calls, err))
+		return err->code;
+	atomic_store(&b->env->progress->phase, "schema");
+	if (write_inventory(b, &entries, err) || d->scope_end(&b->run, b->dump, &entries, err))
+		return err->code;
+	m->scope = xrealloc(m->scope, (m->scopes + 1) * sizeof *m->scope);
+	struct manifest_scope *s = &m->scope[m->scopes++];
+	*s = (struct manifest_scope){.name = xstrdup(name), .snapshot = info.snapshot};
+	s->position = info.position ? xstrdup(info.position) : NULL;
+	sum_scope(b, name, plan, s);
+	if (!m->data_time.us || (info.snapshot.us && strcmp(m->server_role, "standby") && info.snapshot.us < m->data_time.us))
+		m->data_time = info.snapshot;
+	return ST_OK;
+}
+
+static enum status write_archive(struct backing_up *b, struct error *err)
+{
+	const struct driver *d = b->q->source->driver;
+	CLEANUP(buf_release) struct buf text = BUF_INIT;
+	struct dump_pipeline_spec spec = {
+		.budget = &b->budget,
+		.chunk_size = (uint32_t)b->env->global->chunk_size,
+		.mode = (enum gzip_mode)b->env->global->compress,
+		.mtime = b->r->manifest.started,
+		.progress = b->env->progress,
+	};
+
+	if (backup_write_begin(b->env, &b->budget, b->dir.path, &b->write, err))
+		return err->code;
+	spec.writer = b->write.writer;
+	if (dump_pipeline_new(&b->run, &spec, &b->pipeline, err))
+		return err->code;
+	backup_restore_text(b->pipeline, b->info.restore_text, &text);
+	struct entry_sink top = dump_entry_sink(b->pipeline, NULL);
+	struct memory_bytes bytes = {buf_str(&text), text.len};
+	const struct dump_entry e = {.path = "RESTORE.txt", .size = text.len};
+	if (top.entry(top.ctx, &e, memory_source(&bytes), err) || (d->dump_entries && d->dump_entries(&b->run, b->dump, &top, err)))
+		return err->code;
+	for (size_t i = 0; i < b->info.scopes.len; i++)
+		if (dump_scope(b, i, err))
+			return error_add(err, "database %s", b->info.scopes.item[i]);
+	return ST_OK;
+}
+
+/* ---- after the last byte ---- */
+
+static void total(struct backing_up *b)
+{
+	struct manifest *m = &b->r->manifest;
+	struct archive_totals t = archive_totals(b->write.writer);
+
+	m->finished = run_now(b->env->run);
+	m->tables = t.tables;
+	m->rows = t.rows;
+	m->raw = t.raw;
+	m->members = t.members;
+	m->shrink = json_incref(b->rows);
+	strlist_release(&m->notes);
+	notes_copy(b->env->notes, &m->notes);
+}
+
+/* Against the newest good backup of the first store that has one. */
+static void judge(struct backing_up *b)
+{
+	CLEANUP(catalog_release) struct catalog c = CATALOG_INIT;
+	CLEANUP(error_release) struct error e = ERROR_INIT;
+	struct manifest *m = &b->r->manifest;
+	const struct catalog_backup *last = NULL;
+
+	if (catalog_read(&b->run, b->write.stores.open[0], m->source, &c, &e)) {
+		notes_add(b->env->notes, "not compared with the last backup: %s", error_text(&e));
+		return;
+	}
+	for (size_t i = 0; i < c.backups; i++) {
+		const struct catalog_backup *k = &c.backup[i];
+
+		if (!k->bad && !k->suspect && !strcmp(k->manifest.identity, m->identity) && !strcmp(k->manifest.kind, m->kind))
+			last = k;
+	}
+	m->suspect_because = last ? retention_suspect(m, &last->manifest, (unsigned)b->q->source->s.shrink_limit) : NULL;
+	m->suspect = m->suspect_because != NULL;
+}
+
+static enum status publish(struct backing_up *b, struct error *err)
+{
+	struct manifest *m = &b->r->manifest;
+	CLEANUP(buf_release) struct buf text = BUF_INIT;
+	CLEANUP(cstr_release) char *name = xasprintf("%s.json", m->id);
+	CLEANUP(cstr_release) char *key = catalog_key(m->source, "backup", name);
+	struct put_spec put = {.key = key, .condition = PUT_ABSENT};
+
+	for (size_t i = 0; i < m->objects; i++)
+		m->stored += m->object[i].size;
+	manifest_write(m, &text);
+	if (failpoint("backup.manifest.before", err) || run_check(&b->run, err) || backup_write_locked(b->env, &b->write, err))
+		return err->code;
+	if (store_set_put(b->write.set, &put, text.data, text.len, err))
+		return error_add(err, "manifest of %s", m->id);
+	return failpoint("backup.manifest.after", err);
+}
+
+static enum status finish(struct backing_up *b, struct error *err)
+{
+	total(b);
+	judge(b);
+	strlist_release(&b->r->manifest.notes);
+	notes_copy(b->env->notes, &b->r->manifest.notes);
+	CLEANUP(js_decref) json_t *head = manifest_json(&b->r->manifest);
+	atomic_store(&b->env->progress->phase, "finish");
+	if (archive_finish(b->write.writer, head, err))
+		return err->code;
+	return publish(b, err);
+}
+
+/* source.json, evidence: after the fact, so a failure is a note. */
+static void record(struct backing_up *b, struct store *store, const struct error *cause)
+{
+	CLEANUP(error_release) struct error e = ERROR_INIT;
+	const struct op_source *s = b->q->source;
+	struct manifest *m = &b->r->manifest;
+	bool good = cause->code == ST_OK;
+	struct catalog_source info = {
+		.driver = xstrdup(s->driver->name),
+		.identity = m->identity ? xstrdup(m->identity) : NULL,
+		.url = url_without_secrets(s->url),
+		.expect_every = s->s.expect_every,
+		.rpo = s->s.rpo,
+		.verify_every = s->s.verify_every,
+	};
+	struct evidence ev = {
+		.kind = "backup",
+		.source = s->name,
+		.backup = m->id[0] ? m->id : NULL,
+		.outcome = good ? EVIDENCE_GOOD : EVIDENCE_BAD,
+		.level = PROOF_STORED,
+		.started = b->write.began,
+		.finished = run_now(b->env->run),
+		.cause = good ? NULL : error_text(cause),
+	};
+
+	copy_list(&info.uncovered, &b->info.uncovered);
+	if (good && catalog_source_write(b->env->run, store, s->name, &info, &e))
+		notes_add(b->env->notes, "store %s: source.json was not written: %s", store->name, error_text(&e));
+	error_release(&e);
+	if (evidence_write(b->env->run, store, &ev, &e))
+		notes_add(b->env->notes, "store %s: no evidence was written: %s", store->name, error_text(&e));
+	catalog_source_release(&info);
+}
+
+static void record_all(struct backing_up *b, const struct error *cause)
+{
+	size_t n = 0;
+	const struct store_outcome *o = b->write.set ? store_set_outcomes(b->write.set, &n) : NULL;
+
+	for (size_t i = 0; i < b->write.stores.opened; i++)
+		record(b, b->write.stores.open[i], cause->code == ST_OK && i < n ? &o[i].err : cause);
+}
+
+/* The outcome of every store that was asked for. */
+static void outcomes(struct backing_up *b)
+{
+	size_t n = 0, open = 0;
+	const struct store_outcome *o = store_set_outcomes(b->write.set, &n);
+
+	for (size_t i = 0; i < b->write.stores.n; i++) {
+		CLEANUP(error_release) struct error e = ERROR_INIT;
+
+		if (b->write.stores.err[i].code) {
+			error_move(&e, &b->write.stores.err[i]);
+		} else {
+			const struct store_outcome *k = &o[open++];
+
+			b->r->sync_time.us = (int64_t)max_u64((uint64_t)b->r->sync_time.us, (uint64_t)k->sync_time.us);
+			if (k->err.code)
+				error_set(&e, k->err.code, "%s", error_text(&k->err));
+		}
+		op_outcomes_add(&b->r->stores, b->q->to[i]->name, &e);
+	}
+}
+
+static enum status prune_after(struct backing_up *b, struct error *err)
+{
+	struct prune_input in = {
+		.source = b->q->source->name,
+		.policy = &b->q->source->s.keep,
+		.now = run_now(b->env->run),
+	};
+
+	for (size_t i = 0; i < b->write.stores.opened; i++) {
+		prune_result_release(&b->r->prune);
+		in.store = b->write.stores.open[i];
+		in.lock = b->write.lock[i];
+		if (prune_run(b->env->run, &in, &b->r->prune, err))
+			return error_add(err, "the backup is good, but pruning store %s", in.store->name);
+	}
+	b->r->pruned = true;
+	return ST_OK;
+}
+
+static enum status prepare(struct backing_up *b, struct error *err)
+{
+	const struct backup_request *q = b->q;
+	struct manifest *m = &b->r->manifest;
+
+	if (q->new_identity && (!q->because || !*q->because))
+		return error_set(err, ST_USAGE, "--new-identity needs --because TEXT");
+	if (tmpdir_make(&b->dir, "drtool", err) || budget_of(b->env, (uint32_t)b->env->global->chunk_size, false, &b->budget, err) ||
+	    backup_write_stores(b->env, q, &b->write, err) || open_dump(b, err))
+		return err->code;
+	for (size_t i = 0; i < b->write.stores.opened; i++)
+		if (check_identity(b, b->write.stores.open[i], err))
+			return err->code;
+	if (!b->info.scopes.len) {
+		error_set(err, ST_NOT_FOUND, "no database of this server matches");
+		return error_hint(err, "Look at `databases` and `exclude` of the source, or at the database in its URL.");
+	}
+	describe(b);
+	if (q->dry_run)
+		return ST_OK;
+	return catalog_new_id(&b->run, b->write.stores.open, b->write.stores.opened, q->source->name, m->id, &m->started, err);
+}
+
+static enum status run_backup(struct backing_up *b, struct error *err)
+{
+	if (prepare(b, err))
+		return err->code;
+	if (b->q->dry_run) {
+		print_plan(b);
+		return ST_OK;
+	}
+	b->env->run->backup = b->run.backup = b->r->manifest.id;
+	CLEANUP(gzip_freep) struct gzip *z = gzip_new((enum gzip_mode)b->env->global->compress);
+	b->r->manifest.compression = xstrdup(gzip_engine_name(z));
+	if (write_archive(b, err) || finish(b, err))
+		return err->code;
+	return ST_OK;
+}
+
+enum status op_backup(struct op_env *env, const struct backup_request *q, struct backup_result *r, struct error *err)
+{
+	CLEANUP(backing_up_release) struct backing_up b = {.env = env, .q = q, .r = r, .run = *env->run, .rows = json_object()};
+	struct instant start = run_mono(env->run);
+
+	if (q->source->s.max_duration.us)
+		b.run = run_within(env->run, q->source->s.max_duration);
+	b.write.began = run_now(env->run);
+	b.write.manifest = &r->manifest;
+	enum status st = run_backup(&b, err);
+	r->took = instant_diff(run_mono(env->run), start);
+	if (q->dry_run)
+		return st;
+	if (st) {
+		if (b.write.set)
+			store_set_undo(b.write.set);
+		if (st != ST_LOCKED)
+			record_all(&b, err);
+		env->run->backup = NULL;
+		return st;
+	}
+	outcomes(&b);
+	record_all(&b, err);
+	if (q->prune && !r->manifest.suspect && prune_after(&b, err))
+		return err->code;
+	env->run->backup = NULL;
+	if (r->manifest.suspect) {
+		error_set(err, ST_INCOMPLETE, "backup %s is kept, but suspect: %s", r->manifest.id, r->manifest.suspect_because);
+		return error_hint(err, "If that is right: drtool accept %s --backup %s --because TEXT. Until then nothing of this source is pruned.", q->source->name,
+				  r->manifest.id);
+	}
+	if (op_outcomes_status(&r->stores))
+		return error_set(err, ST_INCOMPLETE, "backup %s did not reach every store", r->manifest.id);
+	return ST_OK;
+}
+
+void backup_result_release(struct backup_result *r)
+{
+	manifest_release(&r->manifest);
+	op_outcomes_release(&r->stores);
+	buf_release(&r->plan);
+	prune_result_release(&r->prune);
+	*r = (struct backup_result){0};
+}

@@ -1,0 +1,181 @@
+/* Stores, locks, and the volumes of one archive on their way to all of them. */
+#include "ops/backup_write.h"
+
+static enum status take_locks(struct op_env *env, const struct backup_request *q, struct backup_write *w, struct error *err)
+{
+	w->lock = xcalloc(w->stores.opened, sizeof *w->lock);
+	for (size_t i = 0; i < w->stores.opened; i++) {
+		struct lock_spec spec = {.store = w->stores.open[i], .source = q->source->name, .role = "backup", .what = "backup"};
+
+		if (lock_take(env->run, &spec, &w->lock[i], err))
+			return error_add(err, "store %s", w->stores.open[i]->name);
+	}
+	return ST_OK;
+}
+
+enum status backup_write_stores(struct op_env *env, const struct backup_request *q, struct backup_write *w, struct error *err)
+{
+	enum status st = stores_open(env, q->to, q->stores, !q->dry_run, &w->stores, err);
+
+	if (!q->dry_run)
+		return st ? st : take_locks(env, q, w, err);
+	/* Before the first backup there may be no store yet. */
+	if (st == ST_NOT_FOUND) {
+		notes_add(env->notes, "%s; the first backup makes it", error_text(err));
+		error_release(err);
+		return ST_OK;
+	}
+	return st;
+}
+
+static void block_free(void *ctx, struct store_block *b)
+{
+	(void)ctx;
+	free((char *)(uintptr_t)b->p);
+	free(b);
+}
+
+static enum status flush_block(struct backup_write *w, struct error *err)
+{
+	if (!w->block.len)
+		return ST_OK;
+	struct store_block *b = xcalloc(1, sizeof *b);
+	b->n = w->block.len;
+	b->p = buf_detach(&w->block);
+	b->release = block_free;
+	return store_set_write(w->set, b, err);
+}
+
+static enum status volume_begin(void *ctx, uint32_t volume, struct error *err)
+{
+	struct backup_write *w = ctx;
+	const struct manifest *m = w->manifest;
+	char name[BACKUP_ID_LEN + 32];
+
+	if (volume)
+		snprintf(name, sizeof name, "%s.v%04" PRIu32 ".tar.gz", m->id, volume + 1);
+	else
+		snprintf(name, sizeof name, "%s.tar.gz", m->id);
+	CLEANUP(cstr_release) char *key = catalog_key(m->source, "backup", name);
+	return store_set_begin(w->set, key, err);
+}
+
+/* Members of a few KiB are gathered, so that the number of hand-overs depends on bytes only. */
+static enum status volume_write(void *ctx, const void *p, size_t n, struct error *err)
+{
+	struct backup_write *w = ctx;
+	const char *at = p;
+
+	while (n) {
+		size_t part = min_size(n, w->block_size - w->block.len);
+
+		if (!w->block.data)
+			buf_reserve(&w->block, min_size(w->block_size, n > w->block_size / 4 ? w->block_size : w->block_size / 4));
+		buf_put(&w->block, at, part);
+		at += part;
+		n -= part;
+		if (w->block.len == w->block_size && flush_block(w, err))
+			return err->code;
+	}
+	return ST_OK;
+}
+
+static enum status volume_end(void *ctx, uint32_t volume, uint64_t size, struct sha256 sha256, struct error *err)
+{
+	struct backup_write *w = ctx;
+	struct manifest *m = w->manifest;
+	uint64_t stored = 0;
+
+	if (failpoint("backup.volume.end", err) || flush_block(w, err) || store_set_end(w->set, &stored, err))
+		return err->code;
+	if (stored != size)
+		return error_set(err, ST_BAD, "volume %" PRIu32 ": %" PRIu64 " bytes were written, the stores have %" PRIu64, volume + 1, size, stored);
+	m->object = xrealloc(m->object, (m->objects + 1) * sizeof *m->object);
+	m->object[m->objects++] = (struct manifest_object){
+		.key = volume ? xasprintf("%s.v%04" PRIu32 ".tar.gz", m->id, volume + 1) : xasprintf("%s.tar.gz", m->id),
+		.size = size,
+		.sha256 = sha256,
+	};
+	return ST_OK;
+}
+
+enum status backup_write_begin(struct op_env *env, const struct budget *b, const char *spool_dir, struct backup_write *w, struct error *err)
+{
+	struct store_set_spec set = {
+		.member = w->stores.open,
+		.members = w->stores.opened,
+		.stall = env->global->store_stall,
+		.window = b->store_window,
+	};
+	struct archive_spec spec = {
+		.chunk_size = (uint32_t)env->global->chunk_size,
+		.volume_size = env->global->volume_size,
+		.mode = (enum gzip_mode)env->global->compress,
+		.mtime = w->manifest->started,
+		.spool_dir = spool_dir,
+		.sink = {.begin = volume_begin, .write = volume_write, .end = volume_end, .ctx = w},
+	};
+
+	w->block_size = 1u << 20;
+	w->set = store_set_new(env->run, &set);
+	return archive_writer_new(&w->writer, &spec, err);
+}
+
+/* A store whose lock was lost or cannot be proven drops out; the others go on. Where none is left, the next write says why. */
+enum status backup_write_locked(struct op_env *env, struct backup_write *w, struct error *err)
+{
+	size_t n;
+	const struct store_outcome *o = store_set_outcomes(w->set, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		struct error lost = ERROR_INIT;
+
+		if (o[i].err.code || !lock_still_held(env->run, w->lock[i], &lost))
+			continue;
+		if (lost.code == ST_CANCELLED || lost.code == ST_DEADLINE)
+			return error_move(err, &lost);
+		store_set_drop(w->set, w->stores.open[i], &lost);
+	}
+	return ST_OK;
+}
+
+void backup_write_release(struct backup_write *w)
+{
+	archive_writer_freep(&w->writer);
+	store_set_freep(&w->set);
+	for (size_t i = 0; w->lock && i < w->stores.opened; i++)
+		lock_release(&w->lock[i]);
+	free(w->lock);
+	buf_release(&w->block);
+	stores_release(&w->stores);
+	*w = (struct backup_write)BACKUP_WRITE_INIT;
+}
+
+/* One word of a shell command. */
+static void put_word(struct buf *to, const char *word)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-";
+
+	if (strspn(word, plain) == strlen(word)) {
+		buf_puts(to, word);
+		return;
+	}
+	buf_putc(to, '\'');
+	for (; *word; word++)
+		if (*word == '\'')
+			buf_puts(to, "'\\''");
+		else
+			buf_putc(to, *word);
+	buf_putc(to, '\'');
+}
+
+void backup_restore_text(struct dump_pipeline *p, const char *text, struct buf *to)
+{
+	for (const char *mark, *end; (mark = strchr(text, '\001')) && (end = strchr(mark + 1, '\001')); text = end + 1) {
+		CLEANUP(cstr_release) char *scope = xstrndup(mark + 1, (size_t)(end - mark - 1));
+
+		buf_put(to, text, (size_t)(mark - text));
+		put_word(to, dump_scope_folder(p, scope));
+	}
+	buf_puts(to, text);
+}

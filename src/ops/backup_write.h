@@ -1,0 +1,28 @@
+/* The writing half of a backup: an archive whose volumes go to a set of stores. */
+#ifndef OPS_BACKUP_WRITE_H
+#define OPS_BACKUP_WRITE_H
+
+#include "ops/internal.h"
+
+struct backup_write {
+	struct open_stores stores;
+	struct lock **lock;            /* per opened store */
+	struct store_set *set;
+	struct archive_writer *writer;
+	struct manifest *manifest;     /* volumes are added here as they end */
+	struct buf block;              /* bytes on their way to the stores */
+	size_t block_size;
+	struct instant began;
+};
+#define BACKUP_WRITE_INIT {0}
+/* Opens, initialises and locks the stores. */
+enum status backup_write_stores(struct op_env *env, const struct backup_request *q, struct backup_write *w, struct error *err) MUST_CHECK;
+/* Begins the archive of w->manifest->id. */
+enum status backup_write_begin(struct op_env *env, const struct budget *b, const char *spool_dir, struct backup_write *w, struct error *err) MUST_CHECK;
+/* Every lock is still ours. */
+enum status backup_write_locked(struct op_env *env, struct backup_write *w, struct error *err) MUST_CHECK;
+/* The driver's RESTORE.txt with the folders of the scopes in it. */
+void backup_restore_text(struct dump_pipeline *p, const char *text, struct buf *to);
+void backup_write_release(struct backup_write *w);
+
+#endif

@@ -1,0 +1,127 @@
+/* config check --connect: what a backup would need, tried for real. */
+#include "ops/internal.h"
+
+static void line(struct connect_result *r, const char *fmt, ...) PRINTF_LIKE(2, 3);
+static void line(struct connect_result *r, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	strlist_take(&r->lines, xvasprintf(fmt, ap));
+	va_end(ap);
+}
+
+static void tell_databases(const struct probe *p, struct connect_result *r)
+{
+	for (size_t i = 0; i < p->databases; i++) {
+		CLEANUP(buf_release) struct buf size = BUF_INIT;
+
+		size_print(p->database[i].size, &size);
+		line(r, "database %s, %s", p->database[i].name, buf_str(&size));
+	}
+}
+
+enum status op_connect_source(struct op_env *env, const struct op_source *s, struct connect_result *r, struct error *err)
+{
+	CLEANUP(tmpdir_release) struct tmpdir dir = TMPDIR_INIT;
+	CLEANUP(probe_release) struct probe p = PROBE_INIT;
+
+	if (tmpdir_make(&dir, "drtool", err))
+		return err->code;
+	struct endpoint e = endpoint_of(env, s, &dir);
+	if (s->driver->probe(env->run, &e, false, &p, err))
+		return error_add(err, "source %s", s->name);
+	line(r, "login works: %s %s, %s, identity %s", s->driver->name, p.version, p.role, p.identity);
+	tell_databases(&p, r);
+	for (size_t i = 0; i < p.tools.len; i++)
+		line(r, "found %s", p.tools.item[i]);
+	for (size_t i = 0; i < p.missing.len; i++)
+		line(r, "MISSING RIGHT: %s", p.missing.item[i]);
+	for (size_t i = 0; i < p.impossible.len; i++)
+		line(r, "NOT POSSIBLE: %s", p.impossible.item[i]);
+	for (size_t i = 0; i < p.limits.len; i++)
+		line(r, "note: %s", p.limits.item[i]);
+	r->usable = !p.missing.len && !p.impossible.len;
+	if (!r->usable)
+		return error_set(err, ST_DENIED, "source %s cannot be backed up whole", s->name);
+	return ST_OK;
+}
+
+struct seeking {
+	const char *key;
+	bool found;
+};
+
+static enum status seek(void *ctx, struct storage_object *o, struct error *err)
+{
+	struct seeking *s = ctx;
+
+	(void)err;
+	s->found |= !strcmp(o->key, s->key);
+	return ST_OK;
+}
+
+#define PROBE_BYTES 4096
+
+static enum status read_back(struct op_env *env, struct storage *s, const char *key, const unsigned char *wrote, struct error *err)
+{
+	unsigned char back[PROBE_BYTES], part[16];
+	struct seeking k = {.key = key};
+	struct storage_listing l = {.fn = seek, .ctx = &k};
+
+	if (s->ops->get(env->run, s->priv, key, 0, back, sizeof back, err) || s->ops->get(env->run, s->priv, key, 100, part, sizeof part, err))
+		return error_add(err, "reading back");
+	if (memcmp(back, wrote, sizeof back) || memcmp(part, wrote + 100, sizeof part))
+		return error_set(err, ST_BAD, "other bytes are read than were written");
+	if (s->ops->list(env->run, s->priv, "drtool-probe-", NULL, &l, err))
+		return error_add(err, "listing");
+	return k.found ? ST_OK : error_set(err, ST_BAD, "what was written is not listed");
+}
+
+static enum status try_store(struct op_env *env, struct storage *s, struct connect_result *r, struct error *err)
+{
+	unsigned char bytes[PROBE_BYTES];
+	char hex[9];
+	struct storage_object o = {0};
+
+	run_random(env->run, bytes, sizeof bytes);
+	run_random_hex(env->run, hex, 8);
+	CLEANUP(cstr_release) char *key = xasprintf("drtool-probe-%s", hex);
+	struct put_spec put = {.key = key};
+	if (storage_put_bytes(env->run, s, &put, bytes, sizeof bytes, &o, err))
+		return error_add(err, "writing");
+	enum status st = read_back(env, s, key, bytes, err);
+	CLEANUP(error_release) struct error e = ERROR_INIT;
+	if (s->ops->delete(env->run, s->priv, key, NULL, &e) && !st)
+		return error_move(err, &e) == ST_DENIED ? error_add(err, "deleting (backups work, prune will not)") : error_add(err, "deleting");
+	if (!st)
+		line(r, "write, read back, range, list and delete work");
+	return st;
+}
+
+enum status op_connect_store(struct op_env *env, const struct op_store *s, struct connect_result *r, struct error *err)
+{
+	CLEANUP(storage_release) struct storage storage = STORAGE_INIT;
+	uint64_t free_bytes = 0, total = 0;
+
+	if (storage_open(env->run, s->ops, s->url, s->params, &storage, err) || try_store(env, &storage, r, err))
+		return error_add(err, "store %s", s->name);
+	if (storage.ops->caps & STORAGE_SPACE) {
+		CLEANUP(buf_release) struct buf text = BUF_INIT;
+
+		if (storage.ops->space(env->run, storage.priv, &free_bytes, &total, err))
+			return error_add(err, "store %s", s->name);
+		size_print(free_bytes, &text);
+		buf_puts(&text, " free of ");
+		size_print(total, &text);
+		line(r, "%s", buf_str(&text));
+	}
+	r->usable = true;
+	return ST_OK;
+}
+
+void connect_result_release(struct connect_result *r)
+{
+	strlist_release(&r->lines);
+	*r = (struct connect_result){0};
+}

@@ -1,0 +1,139 @@
+/* What the files of this room share and nobody else sees. */
+#ifndef OPS_INTERNAL_H
+#define OPS_INTERNAL_H
+
+#include "archive/archive.h"
+#include "catalog/catalog.h"
+#include "catalog/evidence.h"
+#include "catalog/lock.h"
+#include "ops/kept.h"
+#include "ops/ops.h"
+#include "pipeline/dump.h"
+#include "pipeline/load.h"
+#include "storage/store_set.h"
+#include "util/failpoint.h"
+#include "util/fs.h"
+
+/* ---- state.c: what a run leaves on this machine ---- */
+
+/* The state folder, made 0700, or NULL (with a note) where there is none to be had. Owned by the caller. */
+char *state_folder(struct op_env *env);
+
+/* ---- stores.c ---- */
+
+/* Stores opened for one operation. Those that could not be opened are outcomes only. */
+struct open_stores {
+	struct store *store; /* as many as asked for; released ones have no id */
+	struct error *err;   /* per store: OK where it is open */
+	struct store **open; /* those that are */
+	size_t n, opened;
+};
+/* init: a backup. Fails only where none could be opened: then with every store and its cause. */
+enum status stores_open(struct op_env *env, const struct op_store *const *from, size_t n, bool init, struct open_stores *s, struct error *err) MUST_CHECK;
+void stores_release(struct open_stores *s);
+enum status store_open_one(struct op_env *env, const struct op_store *from, struct store *s, struct error *err) MUST_CHECK;
+
+/* ---- reading.c: one backup opened for reading ---- */
+
+struct reading {
+	struct open_stores stores;
+	struct catalog catalog;        /* of the nearest store that has the source */
+	struct catalog_backup *backup; /* in catalog */
+	const char *source;
+	struct store **member;         /* of set */
+	struct store_set *set;
+	struct lease *lease;
+	struct archive_reader *reader; /* NULL until reading_archive */
+	struct range_source ranges;
+	struct kept *kept;             /* what a preflight reads; NULL: nothing is kept */
+	bool keep;                     /* the preflight is on. Written before and after, while no other thread reads */
+	struct tmpdir dir;
+	size_t passed_over;
+};
+#define READING_INIT {0}
+struct reading_spec {
+	const struct op_store *const *from;
+	size_t stores;
+	const char *source, *which;
+	const struct strlist *tags;
+	bool doubt; /* for a proof: the newest is looked at again even where it is known to be bad or suspect */
+};
+/* Finds the backup, takes a lease on it. */
+enum status reading_open(struct op_env *env, const struct reading_spec *q, struct reading *r, struct error *err) MUST_CHECK;
+/* Makes r->ranges; reading_archive does it, too. */
+void reading_ranges(struct reading *r);
+/* Opens its archive: trailer and root. */
+enum status reading_archive(struct op_env *env, struct reading *r, struct error *err) MUST_CHECK;
+void reading_release(struct reading *r);
+
+/* ---- endpoint.c ---- */
+
+/* An endpoint of a source, for drivers. Borrows from s, env and dir. */
+struct endpoint endpoint_of(struct op_env *env, const struct op_source *s, const struct tmpdir *dir);
+/* The budget of this run. */
+enum status budget_of(struct op_env *env, uint32_t chunk_size, bool load, struct budget *b, struct error *err) MUST_CHECK;
+
+/* ---- calls.c ---- */
+
+struct opened_dump {
+	const struct driver *driver;
+	void *dump;
+};
+/* Borrows o. */
+struct dump_calls dump_calls_of(struct opened_dump *o);
+
+/* ---- inventory.c ---- */
+
+/* Takes the inventory of the open scope as text lines (kind, name, grows, facts) into a spool. */
+enum status inventory_take(struct run *run, const struct driver *d, void *dump, struct spool *to, struct error *err) MUST_CHECK;
+/* Compares the recorded one with what the open scope has now; each difference is a line. */
+enum status inventory_compare(struct run *run, const struct driver *d, void *dump, struct spool *recorded, struct proof_result *r, struct error *err) MUST_CHECK;
+#define INVENTORY_PATH "inventory.tsv"
+
+/* ---- digest.c ---- */
+
+/* Reads everything back: inventory, rows and digests of the scopes as they are on the server, against the archive. Differences go to r;
+ * ST_OK also where there are some. A server of another major version says the same definition in other words: r->by_name. */
+enum status compare_with_archive(struct op_env *env, const struct op_source *target, const struct reading *reading,
+				 const struct recorded_scope *scope, size_t scopes, struct proof_result *r, struct error *err) MUST_CHECK;
+void proof_difference(struct proof_result *r, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* ---- loading.c: the phases of a load, for restore and verify ---- */
+
+struct loading {
+	struct op_env *env;
+	const struct op_source *target;
+	const struct endpoint *endpoint;
+	struct archive_reader *reader;
+	bool *keep;                /* true while the preflight reads; NULL where nothing is kept */
+	const struct load_request *request;
+	const struct load_plan *plan;
+	struct journal *journal;   /* NULL: none (verify) */
+	struct strlist *missing;   /* salvage */
+	struct buf *table;         /* done, partial, not begun: filled where it fails */
+	uint64_t tables, rows, raw; /* out */
+	struct duration load_time, index_time; /* out */
+};
+enum status loading_run(struct loading *l, struct error *err) MUST_CHECK;
+/* Reads index pages, first and last members of all that will be loaded. */
+enum status loading_preflight(struct loading *l, void *load, struct error *err) MUST_CHECK;
+
+/* ---- journal.c: a restore that can be resumed and exchanged ---- */
+
+struct journal;
+struct journal_head {
+	char run[7];
+	char *source, *backup, *driver, *url, *store, *arguments; /* url without password; arguments: JSON of the request */
+};
+void journal_head_release(struct journal_head *h);
+/* Begins <state>/restore/<run>.jsonl. NULL in *j with a note where there is no state folder. */
+enum status journal_begin(struct op_env *env, const struct journal_head *h, struct journal **j, struct error *err) MUST_CHECK;
+/* run NULL: the newest of the source that is not finished. ST_NOT_FOUND. */
+enum status journal_open(struct op_env *env, const char *source, const char *run, struct journal **j, struct journal_head *h, struct error *err) MUST_CHECK;
+/* One fsynced line: a scope whose begin phase is over, a unit in the target, a scope's end, an exchange. */
+enum status journal_write(struct journal *j, const char *event, const char *scope, const struct load_plan_unit *u, struct error *err) MUST_CHECK;
+bool journal_has(const struct journal *j, const char *event, const char *scope);
+bool journal_has_unit(const struct journal *j, const char *scope, const struct load_plan_unit *u);
+void journal_freep(struct journal **j);
+
+#endif

@@ -1,0 +1,249 @@
+/* Every operation as a function: one request in, one result out, safe to call twice in a process and from two threads. Nothing here
+ * prints: questions and lines go through the callbacks of struct op_env. Commands fill requests and show results. */
+#ifndef OPS_OPS_H
+#define OPS_OPS_H
+
+#include "catalog/catalog.h"
+#include "catalog/prune.h"
+#include "catalog/retention.h"
+#include "core/notes.h"
+#include "core/progress.h"
+#include "core/secret.h"
+#include "core/settings.h"
+#include "drivers/driver.h"
+#include "gzip/gzip.h"
+#include "storage/store.h"
+
+/* Settings of global scope; rows in rows.c. */
+struct global_settings {
+	char *state_dir;         /* NULL: as the design says */
+	uint64_t mem_limit;      /* 0: derived */
+	int64_t jobs;            /* 0: derived */
+	uint64_t chunk_size, volume_size;
+	int compress;            /* enum gzip_mode */
+	struct duration store_stall;
+};
+/* Settings of scope source that every driver shares; rows in rows.c. */
+struct source_settings {
+	struct strlist databases, exclude, assertion, to, tags;
+	int tls;                 /* enum tls_mode */
+	char *tls_ca, *cluster, *scratch, *scratch_dir, *scratch_user;
+	struct duration max_lag, rpo, expect_every, verify_every, max_duration;
+	int64_t shrink_limit;    /* percent */
+	struct keep_policy keep;
+};
+
+/* A source made ready by bind: driver chosen, params filled. */
+struct op_source {
+	char *name;
+	char *url, *user;        /* url without password */
+	struct secret password;
+	const struct driver *driver; /* NULL: known by name only (store administration) */
+	void *params;
+	struct source_settings s;
+};
+struct op_store {
+	char *name, *url;
+	const struct storage_ops *ops;
+	void *params;
+};
+extern const struct setting source_rows[]; /* rows.c */
+void op_source_release(struct op_source *s);
+void op_store_release(struct op_store *s);
+
+/* What every operation gets. One thread owns it. */
+struct op_env {
+	struct run *run;
+	const struct global_settings *global;
+	struct notes *notes;        /* never NULL */
+	struct progress *progress;  /* never NULL */
+	bool yes;                   /* --yes */
+	/* Asks on the terminal; NULL where there is none. True: go on. */
+	bool (*ask)(void *ctx, const char *question);
+	/* A line for people while the operation runs (what is about to happen); NULL: dropped. */
+	void (*say)(void *ctx, const char *line);
+	void *ctx;
+};
+/* ST_REFUSED where the answer is no, or where nobody can be asked and --yes is missing. */
+enum status op_confirm(struct op_env *env, const char *question, struct error *err) MUST_CHECK;
+void op_say(struct op_env *env, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* One outcome of several (a source, a store). */
+struct op_outcome {
+	char *what;       /* "shop", "shop to offsite" */
+	struct error err; /* OK: done */
+};
+struct op_outcomes {
+	struct op_outcome *item;
+	size_t n;
+};
+void op_outcomes_add(struct op_outcomes *o, const char *what, struct error *err); /* moves err */
+void op_outcomes_release(struct op_outcomes *o);
+/* The one function that makes the exit status of several outcomes: all the same code: that; none good: that of the first; else INCOMPLETE. */
+enum status op_outcomes_status(const struct op_outcomes *o);
+
+/* ---- backup ---- */
+struct backup_request {
+	const struct op_source *source;
+	const struct op_store *const *to;
+	size_t stores;
+	const struct strlist *tags;   /* "k=v" */
+	const struct strlist *covered; /* names and patterns of databases that other sources of the same server cover; may be NULL */
+	bool prune, new_identity, dry_run;
+	const char *because;
+};
+struct backup_result {
+	struct manifest manifest;
+	struct op_outcomes stores;    /* per store: whole there or why not */
+	struct duration took, sync_time;
+	struct buf plan;              /* --dry-run: lines */
+	struct prune_result prune;
+	bool pruned;
+};
+/* ST_OK; ST_INCOMPLETE where some store failed or the backup is suspect (kept); else nothing is listed anywhere. */
+enum status op_backup(struct op_env *env, const struct backup_request *q, struct backup_result *r, struct error *err) MUST_CHECK;
+void backup_result_release(struct backup_result *r);
+
+/* ---- restore and exchange ---- */
+struct restore_request {
+	const char *source;               /* name in the store */
+	const struct op_source *target;   /* the source itself, or what --into says */
+	const char *into_database;        /* --into's URL names one; NULL */
+	const struct op_store *const *from;
+	size_t stores;
+	const char *which;                /* --backup */
+	const struct strlist *tags, *databases, *tables, *exclude_tables, *renames; /* renames: OLD=NEW */
+	bool in_place, data_only, no_owner, clean, compare, salvage, dry_run, resume;
+	const char *resume_run;           /* --resume=RUN; NULL: the newest of this source */
+	const char *confirm;              /* --confirm */
+	int users;                        /* enum load_users */
+};
+struct restore_scope_result {
+	char *scope, *target;             /* database in the archive; where it is now */
+	char *aside;                      /* in place: where the old one is now; NULL */
+	bool beside;                      /* loaded beside: `drtool exchange RUN` puts it in place */
+	uint64_t tables, rows, raw;
+};
+struct restore_result {
+	char run[7], backup[BACKUP_ID_LEN + 1];
+	struct restore_scope_result *scope;
+	size_t scopes;
+	struct buf text;                  /* --dry-run: lines; failure: the table of done, partial, not begun */
+	struct strlist missing;           /* salvage: what could not be had */
+	bool compared;                    /* read back and equal */
+	struct duration took, load_time, index_time, compare_time;
+};
+enum status op_restore(struct op_env *env, const struct restore_request *q, struct restore_result *r, struct error *err) MUST_CHECK;
+void restore_result_release(struct restore_result *r);
+
+struct exchange_request_op {
+	const char *run;
+	enum exchange_action action;      /* PUT, BACK, DROP */
+	const struct op_source *source;   /* NULL: from the journal of the run */
+	const struct op_source *const *configured; /* where to look when there is no journal */
+	size_t sources;
+};
+struct exchange_result {
+	struct exchange_pair *pair;
+	size_t pairs;
+};
+enum status op_exchange(struct op_env *env, const struct exchange_request_op *q, struct exchange_result *r, struct error *err) MUST_CHECK;
+void exchange_result_release(struct exchange_result *r);
+
+/* ---- proof ---- */
+struct proof_request {
+	const char *source;               /* name in the store */
+	const struct op_source *configured; /* verify: asserts, scratch settings; NULL: defaults */
+	const struct op_store *from;
+	const char *which;                /* check: also "all" */
+};
+struct proof_result {
+	char backup[BACKUP_ID_LEN + 1];
+	enum proof_level level;
+	struct strlist differences;       /* what is damaged or differs, a line each, the first 100 */
+	uint64_t difference_count;
+	uint64_t bytes, rows, tables;
+	bool by_name;                     /* the server has another major version: definitions were compared by name only */
+	struct duration took;
+};
+/* One backup each; "all" is a loop of the caller over op_list. ST_BAD: bad bytes; evidence is written in every case. */
+enum status op_check(struct op_env *env, const struct proof_request *q, struct proof_result *r, struct error *err) MUST_CHECK;
+/* ST_BAD: differs (exit 4). ST_UNSUPPORTED and others: could not verify (exit 1). */
+enum status op_verify(struct op_env *env, const struct proof_request *q, struct proof_result *r, struct error *err) MUST_CHECK;
+void proof_result_release(struct proof_result *r);
+
+/* ---- administration of a store ---- */
+struct list_result {
+	struct op_list_source {
+		char *name;
+		struct catalog catalog;
+		struct catalog_source info; /* _INIT where source.json is missing */
+	} *source;
+	size_t sources;
+};
+/* source NULL: all of the store. */
+enum status op_list(struct op_env *env, const struct op_store *from, const char *source, struct list_result *r, struct error *err) MUST_CHECK;
+void list_result_release(struct list_result *r);
+
+struct prune_request {
+	const char *source;
+	const struct op_store *from;
+	const struct keep_policy *policy;
+	bool dry_run;
+};
+enum status op_prune(struct op_env *env, const struct prune_request *q, struct prune_result *r, struct error *err) MUST_CHECK;
+
+enum mark_kind { MARK_PIN, MARK_UNPIN, MARK_ACCEPT };
+struct mark_request {
+	enum mark_kind kind;
+	const char *source, *which, *because;
+	struct instant since, until;      /* since: all backups from then on; NONE: `which` */
+	const struct op_store *from;
+};
+enum status op_mark(struct op_env *env, const struct mark_request *q, struct strlist *ids, struct error *err) MUST_CHECK;
+/* Shows the holder through env->say, asks, breaks. ST_NOT_FOUND: no lock. */
+enum status op_unlock(struct op_env *env, const struct op_store *from, const char *source, const char *role, struct error *err) MUST_CHECK;
+
+/* ---- status ---- */
+enum health { HEALTH_OK, HEALTH_WARNING, HEALTH_CRITICAL, HEALTH_UNKNOWN }; /* Nagios 0 1 2 3 */
+struct status_request {
+	const struct op_store *const *from;
+	size_t stores;
+	const struct op_source *const *configured; /* a configured source without a good backup is critical */
+	size_t sources;
+	const char *source;               /* NULL: all */
+	struct duration max_age;          /* 0: expect_every of the source, else no limit */
+};
+struct status_row {
+	char *source, *store;
+	enum health health;
+	struct strlist because;           /* why not OK */
+	char backup[BACKUP_ID_LEN + 1];   /* newest good; "" none */
+	struct instant data_time, proven_at;
+	struct duration age;
+	enum proof_level level;
+	size_t good, bad, suspect, unreadable;
+	uint64_t stored;
+	bool locked;
+	struct strlist uncovered;
+};
+struct status_result {
+	struct status_row *row;
+	size_t rows;
+	enum health health;               /* the worst */
+};
+enum status op_status(struct op_env *env, const struct status_request *q, struct status_result *r, struct error *err) MUST_CHECK;
+void status_result_release(struct status_result *r);
+const char *health_name(enum health h); /* "OK", "WARNING", ... */
+
+/* ---- config check --connect ---- */
+struct connect_result {
+	struct strlist lines;             /* what was found, for people; missing rights as GRANT statements to paste */
+	bool usable;
+};
+enum status op_connect_source(struct op_env *env, const struct op_source *s, struct connect_result *r, struct error *err) MUST_CHECK;
+/* Write, read back, range, list, delete of a probe, free room. */
+enum status op_connect_store(struct op_env *env, const struct op_store *s, struct connect_result *r, struct error *err) MUST_CHECK;
+void connect_result_release(struct connect_result *r);
+
+#endif

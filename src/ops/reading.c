@@ -1,0 +1,180 @@
+/* One backup opened for reading: the nearest store that has it, the others behind it, a lease so that no prune takes it away. */
+#include "ops/internal.h"
+
+static enum status read_at(void *ctx, uint32_t volume, uint64_t offset, void *to, size_t n, struct error *err)
+{
+	struct reading *r = ctx;
+
+	if (volume >= r->backup->manifest.objects)
+		return error_set(err, ST_BAD, "volume %" PRIu32 " is not in the manifest", volume + 1);
+	if (r->kept && kept_take(r->kept, volume, offset, to, n)) {
+		if (r->keep)
+			kept_put(r->kept, volume, offset, to, n);
+		return ST_OK;
+	}
+	CLEANUP(cstr_release) char *key = catalog_key(r->source, "backup", r->backup->manifest.object[volume].key);
+	if (store_set_get(r->set, key, offset, to, n, err)) {
+		/* The manifest names it: that it is absent is damage. */
+		if (err->code == ST_NOT_FOUND)
+			err->code = ST_BAD;
+		return err->code;
+	}
+	if (r->keep)
+		kept_put(r->kept, volume, offset, to, n);
+	return ST_OK;
+}
+
+static bool distrust(void *ctx)
+{
+	struct reading *r = ctx;
+
+	return store_set_distrust(r->set);
+}
+
+static enum status size_of(void *ctx, uint32_t volume, uint64_t *size, struct error *err)
+{
+	struct reading *r = ctx;
+
+	if (volume >= r->backup->manifest.objects)
+		return error_set(err, ST_BAD, "volume %" PRIu32 " is not in the manifest", volume + 1);
+	*size = r->backup->manifest.object[volume].size;
+	return ST_OK;
+}
+
+static bool catalog_has(const struct catalog *c, const char *id)
+{
+	for (size_t i = 0; i < c->backups; i++)
+		if (!strcmp(c->backup[i].manifest.id, id))
+			return true;
+	return false;
+}
+
+/* The stores that hold this backup, the one whose catalog chose it first. */
+static void make_set(struct op_env *env, struct reading *r, size_t first)
+{
+	struct store **member = r->member = xcalloc(r->stores.opened, sizeof *member);
+	size_t n = 0;
+
+	member[n++] = r->stores.open[first];
+	for (size_t i = 0; i < r->stores.opened; i++) {
+		CLEANUP(catalog_release) struct catalog c = CATALOG_INIT;
+		CLEANUP(error_release) struct error ignored = ERROR_INIT;
+
+		if (i != first && !catalog_read(env->run, r->stores.open[i], r->source, &c, &ignored) && catalog_has(&c, r->backup->manifest.id))
+			member[n++] = r->stores.open[i];
+	}
+	struct store_set_spec spec = {.member = member, .members = n, .stall = env->global->store_stall};
+	r->set = store_set_new(env->run, &spec);
+}
+
+static enum status choose(const struct reading_spec *q, struct reading *r, size_t *index, struct error *err)
+{
+	struct catalog_query query = {.which = q->which, .tags = q->tags};
+
+	if (q->doubt && r->catalog.backups && (!q->which || !strcmp(q->which, "latest"))) {
+		*index = r->catalog.backups - 1;
+		return ST_OK;
+	}
+	return catalog_find(&r->catalog, &query, index, &r->passed_over, err);
+}
+
+/* The first store in which the query finds something; the error of the first store where none does. */
+static enum status find(struct op_env *env, const struct reading_spec *q, struct reading *r, size_t *store, struct error *err)
+{
+	CLEANUP(error_release) struct error first = ERROR_INIT;
+	for (size_t i = 0; i < r->stores.opened; i++) {
+		CLEANUP(error_release) struct error e = ERROR_INIT;
+		size_t index;
+
+		catalog_release(&r->catalog);
+		if (!catalog_read(env->run, r->stores.open[i], q->source, &r->catalog, &e) &&
+		    !choose(q, r, &index, &e)) {
+			r->backup = &r->catalog.backup[index];
+			*store = i;
+			return ST_OK;
+		}
+		error_add(&e, "%s in %s", q->source, r->stores.open[i]->name);
+		error_keep_first(&first, &e);
+	}
+	return error_move(err, &first);
+}
+
+/* What is in the stores, for the person who mistyped a name. */
+static void hint_sources(struct op_env *env, struct reading *r, struct error *err)
+{
+	CLEANUP(strlist_release) struct strlist names = STRLIST_INIT;
+	CLEANUP(buf_release) struct buf text = BUF_INIT;
+
+	for (size_t i = 0; i < r->stores.opened; i++) {
+		CLEANUP(error_release) struct error ignored = ERROR_INIT;
+		CLEANUP(strlist_release) struct strlist here = STRLIST_INIT;
+
+		if (catalog_sources(env->run, r->stores.open[i], &here, &ignored))
+			continue;
+		for (size_t k = 0; k < here.len; k++)
+			if (!strlist_has(&names, here.item[k]))
+				strlist_add(&names, here.item[k]);
+	}
+	for (size_t k = 0; k < names.len; k++)
+		buf_printf(&text, "%s%s", k ? ", " : "", names.item[k]);
+	error_hint(err, "The store has backups of: %s. `drtool list` shows them.", names.len ? buf_str(&text) : "no source at all");
+}
+
+enum status reading_open(struct op_env *env, const struct reading_spec *q, struct reading *r, struct error *err)
+{
+	size_t store = 0;
+
+	r->source = q->source;
+	if (tmpdir_make(&r->dir, "drtool", err) || stores_open(env, q->from, q->stores, false, &r->stores, err))
+		return err->code;
+	for (size_t i = 0; i < r->stores.n; i++)
+		if (r->stores.err[i].code)
+			notes_add(env->notes, "store %s is passed over: %s", q->from[i]->name, error_text(&r->stores.err[i]));
+	if (find(env, q, r, &store, err)) {
+		if (err->code == ST_NOT_FOUND && !err->hint)
+			hint_sources(env, r, err);
+		return err->code;
+	}
+	if (r->passed_over)
+		op_say(env, "%zu newer %s bad or suspect and passed over; using %s of %s", r->passed_over,
+		       r->passed_over > 1 ? "backups are" : "backup is", r->backup->manifest.id, q->source);
+	make_set(env, r, store);
+	CLEANUP(error_release) struct error no_lease = ERROR_INIT;
+	if (lease_take(env->run, r->stores.open[store], q->source, r->backup->manifest.id, &r->lease, &no_lease))
+		notes_add(env->notes, "no lease on the backup (%s): a prune could take it away while it is read", error_text(&no_lease));
+	return ST_OK;
+}
+
+void reading_ranges(struct reading *r)
+{
+	r->ranges = (struct range_source){.read_at = read_at, .size = size_of, .distrust = distrust, .volumes = (uint32_t)r->backup->manifest.objects, .ctx = r};
+}
+
+enum status reading_archive(struct op_env *env, struct reading *r, struct error *err)
+{
+	if (strcmp(r->backup->manifest.kind, "dump"))
+		return error_set(err, ST_UNSUPPORTED, "backup %s is of kind %s", r->backup->manifest.id, r->backup->manifest.kind);
+	reading_ranges(r);
+	/* Trailer and root: a second time, then from another copy, as for every other range. */
+	enum status st = archive_reader_open(env->run, &r->ranges, r->dir.path, &r->reader, err);
+	for (bool again = true; st == ST_BAD && (again || distrust(r)); again = !again) {
+		error_release(err);
+		st = archive_reader_open(env->run, &r->ranges, r->dir.path, &r->reader, err);
+	}
+	if (st)
+		return error_add(err, "backup %s", r->backup->manifest.id);
+	return ST_OK;
+}
+
+void reading_release(struct reading *r)
+{
+	archive_reader_freep(&r->reader);
+	kept_freep(&r->kept);
+	lease_release(&r->lease);
+	store_set_freep(&r->set);
+	free(r->member);
+	catalog_release(&r->catalog);
+	stores_release(&r->stores);
+	tmpdir_release(&r->dir);
+	*r = (struct reading)READING_INIT;
+}

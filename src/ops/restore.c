@@ -1,0 +1,459 @@
+/* Restore: plan, preflight, load beside, read back, exchange. Nothing is destroyed before its replacement is complete. */
+#include "ops/internal.h"
+#include "ops/names.h"
+
+#define KEPT_BYTES (4u << 20)
+
+struct restoring {
+	struct op_env *env;
+	const struct restore_request *q;
+	struct restore_result *r;
+	struct reading reading;
+	struct tmpdir dir;
+	struct endpoint endpoint;
+	struct recorded recorded;
+	struct journal *journal;
+	struct journal_head head;
+	struct strlist scopes, tables, exclude, texts; /* texts: the two halves of each rename */
+	struct load_name *rename;
+	struct load_request request;
+	struct load_plan plan;
+};
+
+static void restoring_release(struct restoring *x)
+{
+	load_plan_release(&x->plan);
+	journal_freep(&x->journal);
+	journal_head_release(&x->head);
+	strlist_release(&x->scopes);
+	strlist_release(&x->tables);
+	strlist_release(&x->exclude);
+	strlist_release(&x->texts);
+	free(x->rename);
+	reading_release(&x->reading);
+	tmpdir_release(&x->dir);
+}
+
+/* ---- which databases and tables ---- */
+
+/* A table named with its database restricts the request to it. */
+static enum status take_tables(const struct strlist *names, const char *flag, struct strlist *databases, struct strlist *to, struct error *err)
+{
+	for (size_t i = 0; i < names->len; i++) {
+		const char *name = names->item[i];
+		size_t parts = name_parts(name);
+
+		if (parts < 2 || parts > 3)
+			return error_set(err, ST_USAGE, "%s %s: [DATABASE.]SCHEMA.TABLE is wanted", flag, name);
+		if (parts == 3) {
+			CLEANUP(cstr_release) char *database = name_first_part(name);
+
+			if (!strlist_has(databases, database))
+				strlist_add(databases, database);
+			name = name_after_first_part(name);
+		}
+		strlist_add(to, name);
+	}
+	return ST_OK;
+}
+
+static enum status take_scopes(struct restoring *x, const struct strlist *databases, struct error *err)
+{
+	const struct manifest *m = &x->reading.backup->manifest;
+	CLEANUP(buf_release) struct buf known = BUF_INIT;
+
+	for (size_t i = 0; i < m->scopes; i++) {
+		buf_printf(&known, "%s%s", i ? ", " : "", m->scope[i].name);
+		if (!databases->len || strlist_matches(databases, m->scope[i].name))
+			strlist_add(&x->scopes, m->scope[i].name);
+	}
+	if (!x->scopes.len)
+		return error_set(err, ST_NOT_FOUND, "backup %s has no such database; it has: %s", m->id, buf_str(&known));
+	if ((x->tables.len || x->exclude.len) && x->scopes.len > 1) {
+		error_set(err, ST_USAGE, "the backup has several databases: %s", buf_str(&known));
+		return error_hint(err, "Write the table as DATABASE.SCHEMA.TABLE, or choose one with --database.");
+	}
+	if (x->q->into_database && x->scopes.len > 1)
+		return error_set(err, ST_USAGE, "--into names one database, but %zu are to be restored: choose one with --database", x->scopes.len);
+	return ST_OK;
+}
+
+static enum status take_names(struct restoring *x, struct error *err)
+{
+	const struct restore_request *q = x->q;
+	CLEANUP(strlist_release) struct strlist databases = STRLIST_INIT;
+
+	for (size_t i = 0; i < q->databases->len; i++)
+		strlist_add(&databases, q->databases->item[i]);
+	if (take_tables(q->tables, "--table", &databases, &x->tables, err) || take_tables(q->exclude_tables, "--exclude-table", &databases, &x->exclude, err) ||
+	    take_scopes(x, &databases, err))
+		return err->code;
+	x->rename = xcalloc(q->renames->len, sizeof *x->rename);
+	for (size_t i = 0; i < q->renames->len; i++) {
+		char *from = NULL, *to = NULL;
+
+		if (name_pair(q->renames->item[i], &from, &to, err))
+			return err->code;
+		strlist_take(&x->texts, from);
+		strlist_take(&x->texts, to);
+		x->rename[i] = (struct load_name){from, to};
+	}
+	return ST_OK;
+}
+
+/* ---- the journal keeps the request, so that --resume and exchange need nothing else ---- */
+
+static void list_into(json_t *to, const char *key, const struct strlist *l)
+{
+	json_t *a = json_array();
+
+	for (size_t i = 0; i < l->len; i++)
+		js_add_str(a, l->item[i]);
+	js_set_new(to, key, a);
+}
+
+static char *arguments_text(const struct restore_request *q)
+{
+	CLEANUP(js_decref) json_t *j = json_object();
+	CLEANUP(buf_release) struct buf text = BUF_INIT;
+
+	list_into(j, "databases", q->databases);
+	list_into(j, "tables", q->tables);
+	list_into(j, "exclude_tables", q->exclude_tables);
+	list_into(j, "renames", q->renames);
+	js_set_bool(j, "in_place", q->in_place);
+	js_set_bool(j, "data_only", q->data_only);
+	js_set_bool(j, "no_owner", q->no_owner);
+	js_set_bool(j, "clean", q->clean);
+	js_set_bool(j, "salvage", q->salvage);
+	js_set_u64(j, "users", (uint64_t)q->users);
+	if (q->into_database)
+		js_set_str(j, "into_database", q->into_database);
+	js_write(j, false, &text);
+	return buf_detach(&text);
+}
+
+/* A resumed restore must ask for the same as the first one did. */
+static enum status resume(struct restoring *x, struct error *err)
+{
+	CLEANUP(cstr_release) char *now = arguments_text(x->q);
+
+	if (journal_open(x->env, x->q->source, x->q->resume_run, &x->journal, &x->head, err))
+		return err->code;
+	if (strcmp(x->head.source, x->q->source) || strcmp(x->head.arguments, now) || strcmp(x->head.url, x->q->target->url)) {
+		error_set(err, ST_USAGE, "restore %s was asked for with other options or another target (%s)", x->head.run, x->head.url);
+		return error_hint(err, "Repeat the options of the first command together with --resume=%s.", x->head.run);
+	}
+	return ST_OK;
+}
+
+static enum status begin_journal(struct restoring *x, struct error *err)
+{
+	if (x->journal)
+		return ST_OK;
+	memcpy(x->head.run, x->r->run, sizeof x->head.run);
+	x->head.source = xstrdup(x->q->source);
+	x->head.backup = xstrdup(x->r->backup);
+	x->head.driver = xstrdup(x->q->target->driver->name);
+	x->head.url = xstrdup(x->q->target->url);
+	x->head.store = xstrdup(x->reading.stores.open[0]->name);
+	x->head.arguments = arguments_text(x->q);
+	return journal_begin(x->env, &x->head, &x->journal, err);
+}
+
+/* ---- plan ---- */
+
+static void print_plan(struct restoring *x)
+{
+	struct buf *t = &x->r->text;
+	const struct load_plan *p = &x->plan;
+
+	buf_printf(t, "restore backup %s of %s into server %s (%s)\n", x->r->backup, x->q->source, p->identity, p->version);
+	for (size_t i = 0; i < p->scopes; i++)
+		buf_printf(t, "database %s -> %s%s\n", p->scope[i].scope, p->scope[i].target, p->scope[i].create ? " (new)" : "");
+	for (size_t i = 0; i < p->steps.len; i++)
+		buf_printf(t, "  %s\n", p->steps.item[i]);
+	for (size_t i = 0; i < p->dropped.len; i++)
+		buf_printf(t, "DROPS %s\n", p->dropped.item[i]);
+	if (p->room_needed)
+		buf_printf(t, "room: about %" PRIu64 " MiB needed, %" PRIu64 " MiB free\n", p->room_needed >> 20, p->room_free >> 20);
+	for (size_t i = 0; i < p->warnings.len; i++)
+		buf_printf(t, "warning: %s\n", p->warnings.item[i]);
+	for (size_t i = 0; i < p->refusals.len; i++)
+		buf_printf(t, "REFUSED: %s\n", p->refusals.item[i]);
+	if (p->confirm)
+		buf_printf(t, "to do this, add: --confirm '%s'\n", p->confirm);
+}
+
+static enum status check_plan(struct restoring *x, struct error *err)
+{
+	const struct load_plan *p = &x->plan;
+
+	if (p->refusals.len) {
+		error_set(err, ST_REFUSED, "%s", p->refusals.item[0]);
+		if (p->refusals.len > 1)
+			error_hint(err, "There are %zu more reasons; --dry-run shows all.", p->refusals.len - 1);
+		return err->code;
+	}
+	if (p->confirm && (!x->q->confirm || strcmp(p->confirm, x->q->confirm))) {
+		error_set(err, ST_REFUSED, "%s", x->q->confirm ? "--confirm names something else" : "this needs --confirm");
+		return error_hint(err, "Look at --dry-run first; then repeat with: --confirm '%s'", p->confirm);
+	}
+	for (size_t i = 0; i < p->warnings.len; i++)
+		notes_add(x->env->notes, "%s", p->warnings.item[i]);
+	return ST_OK;
+}
+
+static enum status open_archive(struct restoring *x, struct error *err)
+{
+	const struct restore_request *q = x->q;
+	struct reading_spec spec = {
+		.from = q->from,
+		.stores = q->stores,
+		.source = q->source,
+		.which = x->journal ? x->head.backup : q->which,
+		.tags = q->tags,
+	};
+
+	if (reading_open(x->env, &spec, &x->reading, err) || reading_archive(x->env, &x->reading, err))
+		return err->code;
+	x->reading.kept = kept_new(KEPT_BYTES);
+	x->reading.keep = true;
+	const struct manifest *m = &x->reading.backup->manifest;
+	memcpy(x->r->backup, m->id, sizeof x->r->backup);
+	if (strcmp(m->driver, q->target->driver->name))
+		return error_set(err, ST_USAGE, "backup %s is of %s, the target is %s", m->id, m->driver, q->target->driver->name);
+	if (x->reading.backup->bad && !q->salvage) {
+		error_set(err, ST_BAD, "backup %s is known to be bad: %s", m->id, x->reading.backup->bad_because);
+		return error_hint(err, "Choose another with --backup, or take what is intact into a new database with --salvage.");
+	}
+	return ST_OK;
+}
+
+static enum status make_plan(struct restoring *x, struct error *err)
+{
+	const struct restore_request *q = x->q;
+
+	x->endpoint = endpoint_of(x->env, q->target, &x->dir);
+	x->recorded = load_recorded(x->reading.reader);
+	x->request = (struct load_request){
+		.recorded = &x->recorded,
+		.archive_version = x->reading.backup->manifest.server_version,
+		.scopes = &x->scopes,
+		.tables = &x->tables,
+		.exclude_tables = &x->exclude,
+		.rename = x->rename,
+		.renames = q->renames->len,
+		.run = x->r->run,
+		.into_database = q->into_database,
+		.in_place = q->in_place,
+		.clean = q->clean,
+		.data_only = q->data_only,
+		.no_owner = q->no_owner,
+		.salvage = q->salvage,
+		.users = (enum load_users)q->users,
+		.resumed = x->journal != NULL,
+	};
+	struct budget b;
+	if (budget_of(x->env, archive_chunk_size(x->reading.reader), true, &b, err))
+		return err->code;
+	x->request.jobs = b.jobs;
+	return q->target->driver->load_plan(x->env->run, &x->endpoint, &x->request, &x->plan, err);
+}
+
+/* ---- after the load ---- */
+
+static enum status compare(struct restoring *x, struct error *err)
+{
+	struct recorded_scope *scope = xcalloc(x->plan.scopes, sizeof *scope);
+	CLEANUP(proof_result_release) struct proof_result p = {0};
+	struct instant t = run_mono(x->env->run);
+
+	for (size_t i = 0; i < x->plan.scopes; i++)
+		scope[i] = (struct recorded_scope){x->plan.scope[i].scope, x->plan.scope[i].target};
+	enum status st = compare_with_archive(x->env, x->q->target, &x->reading, scope, x->plan.scopes, &p, err);
+	free(scope);
+	x->r->compare_time = instant_diff(run_mono(x->env->run), t);
+	if (st)
+		return error_add(err, "all is loaded, but it could not be read back");
+	for (size_t i = 0; i < p.differences.len; i++)
+		buf_printf(&x->r->text, "  %s\n", p.differences.item[i]);
+	if (p.difference_count)
+		return error_set(err, ST_BAD, "what was loaded differs from the backup in %" PRIu64 " places", p.difference_count);
+	x->r->compared = true;
+	return ST_OK;
+}
+
+static enum status put_in_place(struct restoring *x, struct error *err)
+{
+	struct exchange_pair *pair = xcalloc(x->plan.scopes, sizeof *pair);
+	struct exchange_request q = {.action = EXCHANGE_PUT, .pair = pair, .run = x->r->run};
+
+	for (size_t i = 0; i < x->plan.scopes; i++) {
+		const struct load_scope_plan *s = &x->plan.scope[i];
+
+		if (s->replaces && s->aside)
+			pair[q.pairs++] = (struct exchange_pair){.name = s->replaces, .loaded = s->target, .aside = s->aside};
+	}
+	enum status st = failpoint("restore.exchange.before", err);
+	if (!st && q.pairs)
+		st = x->q->target->driver->exchange(x->env->run, &x->endpoint, &q, err);
+	free(pair);
+	if (st) {
+		error_hint(err, "The copy is complete: drtool exchange %s puts it in place.", x->r->run);
+		return err->code;
+	}
+	return journal_write(x->journal, "exchanged", "", NULL, err);
+}
+
+static void fill_result(struct restoring *x, const struct loading *l, bool exchanged)
+{
+	struct restore_result *r = x->r;
+
+	r->scope = xcalloc(x->plan.scopes, sizeof *r->scope);
+	r->scopes = x->plan.scopes;
+	for (size_t i = 0; i < x->plan.scopes; i++) {
+		const struct load_scope_plan *s = &x->plan.scope[i];
+
+		r->scope[i] = (struct restore_scope_result){
+			.scope = xstrdup(s->scope),
+			.target = xstrdup(exchanged && s->replaces ? s->replaces : s->target),
+			.aside = exchanged && s->aside ? xstrdup(s->aside) : NULL,
+			.beside = !exchanged && s->beside,
+			.tables = i ? 0 : l->tables,
+			.rows = i ? 0 : l->rows,
+			.raw = i ? 0 : l->raw,
+		};
+	}
+	r->load_time = l->load_time;
+	r->index_time = l->index_time;
+}
+
+static enum status load(struct restoring *x, struct error *err)
+{
+	struct loading l = {
+		.env = x->env,
+		.target = x->q->target,
+		.endpoint = &x->endpoint,
+		.reader = x->reading.reader,
+		.keep = &x->reading.keep,
+		.request = &x->request,
+		.plan = &x->plan,
+		.journal = x->journal,
+		.missing = &x->r->missing,
+		.table = &x->r->text,
+	};
+	bool whole = !x->q->data_only && !x->tables.len && !x->exclude.len && !x->q->salvage;
+
+	if (loading_run(&l, err))
+		return err->code;
+	if ((x->q->compare || x->q->in_place) && whole && compare(x, err))
+		return err->code;
+	if (x->q->in_place && put_in_place(x, err))
+		return err->code;
+	fill_result(x, &l, x->q->in_place);
+	if (journal_write(x->journal, "finished", "", NULL, err))
+		return err->code;
+	if (x->r->missing.len)
+		return error_set(err, ST_BAD, "%zu parts of the backup are damaged; what is intact was restored", x->r->missing.len);
+	return ST_OK;
+}
+
+/* Evidence of the attempt; a store that cannot be written makes a note. */
+static void record(struct restoring *x, struct instant began, const struct error *cause)
+{
+	CLEANUP(error_release) struct error e = ERROR_INIT;
+	struct evidence ev = {
+		.kind = "restore",
+		.source = x->q->source,
+		.backup = x->r->backup,
+		.outcome = cause->code ? EVIDENCE_INCONCLUSIVE : EVIDENCE_GOOD,
+		.started = began,
+		.finished = run_now(x->env->run),
+		.cause = cause->code ? error_text(cause) : NULL,
+	};
+
+	if (evidence_write(x->env->run, x->reading.stores.open[0], &ev, &e))
+		notes_add(x->env->notes, "no evidence was written: %s", error_text(&e));
+}
+
+static enum status check_request(const struct restore_request *q, struct error *err)
+{
+	if (q->salvage && (q->in_place || q->clean || q->data_only))
+		return error_set(err, ST_USAGE, "--salvage restores into a new database only");
+	if (q->in_place && q->clean)
+		return error_set(err, ST_USAGE, "--in-place keeps the old database, --clean drops it: choose one");
+	if (q->in_place && (q->tables->len || q->exclude_tables->len || q->data_only))
+		return error_set(err, ST_USAGE, "--in-place exchanges whole databases");
+	if (q->clean && q->data_only)
+		return error_set(err, ST_USAGE, "--clean and --data-only exclude each other");
+	if (q->compare && (q->tables->len || q->exclude_tables->len || q->data_only || q->salvage))
+		return error_set(err, ST_USAGE, "--compare needs whole databases");
+	return ST_OK;
+}
+
+static enum status prepare(struct restoring *x, struct error *err)
+{
+	const struct restore_request *q = x->q;
+
+	if (check_request(q, err) || tmpdir_make(&x->dir, "drtool", err))
+		return err->code;
+	run_random_hex(x->env->run, x->r->run, 6);
+	if (q->resume) {
+		if (resume(x, err))
+			return err->code;
+		memcpy(x->r->run, x->head.run, sizeof x->r->run);
+	}
+	if (open_archive(x, err) || take_names(x, err))
+		return err->code;
+	return make_plan(x, err);
+}
+
+/* After what else there is to do; a hint that names the run says already how to go on. */
+static void tell_resume(const char *run, struct error *err)
+{
+	CLEANUP(cstr_release) char *first = err->hint && !strstr(err->hint, run) ? xstrdup(err->hint) : NULL;
+
+	if (first || !err->hint)
+		error_hint(err, "%s%sRepeat the command with --resume=%s to go on where it stopped.", first ? first : "", first ? " " : "", run);
+}
+
+enum status op_restore(struct op_env *env, const struct restore_request *q, struct restore_result *r, struct error *err)
+{
+	CLEANUP(restoring_release) struct restoring x = {.env = env, .q = q, .r = r};
+	struct instant start = run_mono(env->run), began = run_now(env->run);
+
+	if (prepare(&x, err))
+		return err->code;
+	if (q->dry_run) {
+		print_plan(&x);
+		if (x.plan.refusals.len)
+			return check_plan(&x, err);
+		return ST_OK;
+	}
+	if (check_plan(&x, err))
+		return err->code;
+	if (q->in_place && op_confirm(env, "The restored copy will take the place of the live database and its sessions are ended. Go on?", err))
+		return err->code;
+	if (begin_journal(&x, err))
+		return err->code;
+	enum status st = load(&x, err);
+	r->took = instant_diff(run_mono(env->run), start);
+	record(&x, began, err);
+	if (st && x.journal && !r->missing.len)
+		tell_resume(r->run, err);
+	return st;
+}
+
+void restore_result_release(struct restore_result *r)
+{
+	for (size_t i = 0; i < r->scopes; i++) {
+		free(r->scope[i].scope);
+		free(r->scope[i].target);
+		free(r->scope[i].aside);
+	}
+	free(r->scope);
+	buf_release(&r->text);
+	strlist_release(&r->missing);
+	*r = (struct restore_result){0};
+}
