@@ -1,0 +1,121 @@
+"""Fixtures: real servers, started when first asked for; databases, stores and state folders of each test's own."""
+
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+
+import drtool as drtool_lib  # noqa: E402
+import pg  # noqa: E402
+
+_counter = 0
+
+
+def unique(prefix):
+    """A database name that no other test uses."""
+    global _counter
+    _counter += 1
+    return f"{prefix}_{_counter}"
+
+
+@pytest.fixture(scope="session")
+def servers():
+    """servers(VERSION): the server that the tests share; what a test changes outside its database it puts back."""
+    running = {}
+
+    def get(version):
+        if version not in running:
+            try:
+                running[version] = pg.Server(version, {"max_connections": 60}).start()
+            except pg.Missing as reason:
+                pytest.skip(str(reason))
+        return running[version]
+
+    yield get
+    for server in running.values():
+        server.remove()
+    pg.remove_temp_dirs()
+
+
+@pytest.fixture
+def pg15(servers):
+    return servers(15)
+
+
+@pytest.fixture
+def pg16(servers):
+    return servers(16)
+
+
+@pytest.fixture
+def pg18(servers):
+    return servers(18)
+
+
+@pytest.fixture(params=pg.VERSIONS, ids=lambda version: f"pg{version}")
+def pg_any(request, servers):
+    """The test runs once with each version."""
+    return servers(request.param)
+
+
+@pytest.fixture
+def make_server(servers):
+    """make_server(VERSION, {SETTING: VALUE}, fresh=False): a server of the test's own, ended with it."""
+    made = []
+
+    def make(version=15, settings=None, fresh=False):
+        try:
+            server = pg.Server(version, settings, fresh)
+        except pg.Missing as reason:
+            pytest.skip(str(reason))
+        made.append(server)
+        return server.start()
+
+    yield make
+    for server in made:
+        server.remove()
+
+
+@pytest.fixture
+def make_db():
+    """make_db(SERVER, SQL=None, options=""): a new database, dropped with the test; returns its name."""
+    made = []
+
+    def make(server, sql=None, prefix="shop", options=""):
+        name = server.create_db(unique(prefix), options)
+        made.append((server, name))
+        if sql:
+            server.sql(name, sql)
+        return name
+
+    yield make
+    for server, name in made:
+        if (server.data / "postmaster.pid").exists():
+            server.drop_db(name)
+
+
+@pytest.fixture
+def drtool(servers):
+    """Runs drtool with a store and a state folder of the test's own."""
+    return drtool_lib.Drtool()
+
+
+@pytest.fixture
+def small_disk():
+    """small_disk(MIB): a folder on a file system of this size of its own; skips where it may not be mounted."""
+    mounted = []
+
+    def mount(mib):
+        path = pg.temp_dir("disk")
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mib}m,mode=755", "tmpfs", path], capture_output=True, text=True)
+        if done.returncode != 0:
+            pytest.skip(f"cannot mount a tmpfs: {done.stderr.strip()}")
+        mounted.append(path)
+        return path
+
+    yield mount
+    for path in mounted:
+        subprocess.run(["umount", "-l", path], check=True)
