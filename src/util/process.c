@@ -264,19 +264,38 @@ static void end_program(const struct run *run, struct process *p)
 		process_signal(p, SIGKILL);
 }
 
-/* The last lines of stderr as one line without control characters. */
-static void put_last_lines(struct process *p, struct buf *to)
+/* The last line that calls itself an error, where one does: a client may print the whole statement after it. Else the end. */
+static const char *telling_line(const char *text, const char *end)
 {
-	const char *text = process_stderr(p), *end = text + strlen(text), *from = end;
+	for (const char *line = end, *next = end; line > text; next = line) {
+		for (line--; line > text && line[-1] != '\n';)
+			line--;
+		if (memmem(line, (size_t)(next - line), "error: ", 7))
+			return line;
+	}
+	return end;
+}
+
+/* Up to TEXT_LINES lines of stderr from where it becomes interesting, as one line without control characters. */
+static void put_telling_lines(struct process *p, struct buf *to)
+{
+	const char *text = process_stderr(p), *end = text + strlen(text);
 
 	while (end > text && isspace((unsigned char)end[-1]))
 		end--;
-	from = end;
-	for (int lines = 0; from > text && (size_t)(end - from) < TEXT_BYTES; from--)
-		if (from[-1] == '\n' && ++lines == TEXT_LINES)
+	const char *from = telling_line(text, end);
+	int lines = 0;
+
+	if (from == end)
+		for (; from > text && (size_t)(end - from) < TEXT_BYTES; from--)
+			if (from[-1] == '\n' && ++lines == TEXT_LINES)
+				break;
+	if ((size_t)(end - from) > TEXT_BYTES)
+		end = from + TEXT_BYTES;
+	for (lines = 0; from < end; from++)
+		if (*from == '\n' && ++lines == TEXT_LINES)
 			break;
-	for (; from < end; from++)
-		if (*from == '\n')
+		else if (*from == '\n')
 			buf_puts(to, "; ");
 		else if (*from != '\r')
 			buf_putc(to, iscntrl((unsigned char)*from) ? ' ' : *from);
@@ -291,7 +310,7 @@ static enum status judge(struct process *p, int *exit_code, struct error *err)
 		*exit_code = code;
 	if (!code)
 		return ST_OK;
-	put_last_lines(p, &lines);
+	put_telling_lines(p, &lines);
 	const char *colon = lines.len ? ": " : "";
 	if (WIFSIGNALED(p->wstatus)) {
 		int number = WTERMSIG(p->wstatus);

@@ -22,7 +22,7 @@ struct process_spec {
 struct process;
 enum status process_start(struct process **p, const struct process_spec *spec, struct error *err) MUST_CHECK;
 /* Waits for the end; what is left of the process group is killed then. Cancel and deadline: SIGTERM to the group, 5 s later
- * SIGKILL, then that error. A non-zero exit is ST_FAILED with the last lines of stderr in the text; *exit_code (may be NULL) is
+ * SIGKILL, then that error. A non-zero exit is ST_FAILED with lines of stderr in the text, from its last error: on; *exit_code (may be NULL) is
  * 128+n where signal n ended it. One thread waits. */
 enum status process_wait(struct run *run, struct process *p, int *exit_code, struct error *err) MUST_CHECK;
 void process_signal(struct process *p, int signal); /* to the group; from any thread */

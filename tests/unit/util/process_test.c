@@ -100,6 +100,20 @@ TEST("a program ended by a signal is told as such")
 	process_signal(p, SIGTERM); /* nothing there any more */
 }
 
+TEST("of a program that prints a long statement after its error, the error is told")
+{
+	CLEANUP(process_freep) struct process *p = NULL;
+	struct error e = ERROR_INIT;
+	struct run run = RUN_INIT;
+	struct process_spec spec =
+		spec_of(SHELL("{ echo 'tool: warning: w'; echo 'tool: error: gone'; echo 'detail: SELECT'; seq 1 400; } >&2; exit 1"));
+
+	CHECK_OK(process_start(&p, &spec, &e), e);
+	CHECK_INT(process_wait(&run, p, NULL, &e), ST_FAILED);
+	CHECK_STR(error_text(&e), "sh ended with status 1: tool: error: gone; detail: SELECT; 1; 2; 3");
+	error_release(&e);
+}
+
 TEST("the last 64 KiB of stderr are kept however much there is")
 {
 	CLEANUP(process_freep) struct process *p = NULL;
