@@ -56,10 +56,10 @@ ifeq ($(WITH_POSTGRES),1)
 LIB_SRC += $(sort $(wildcard drivers/postgres/*.c))
 endif
 ifeq ($(filter libisal,$(found)),)
-LIB_SRC := $(filter-out src/gzip/isal.c,$(LIB_SRC))
+LIB_SRC := $(filter-out src/gzip/isal.c src/gzip/mixed.c,$(LIB_SRC))
 endif
 ifeq ($(filter libdeflate,$(found)),)
-LIB_SRC := $(filter-out src/gzip/libdeflate.c,$(LIB_SRC))
+LIB_SRC := $(filter-out src/gzip/libdeflate.c src/gzip/mixed.c,$(LIB_SRC))
 endif
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
 UNIT_SRC := $(sort $(wildcard tests/lib/*.c tests/unit/*.c tests/unit/*/*.c tests/conformance/*.c))

@@ -24,6 +24,9 @@ extern const struct gzip_engine gzip_isal;
 #ifdef HAVE_LIBDEFLATE
 extern const struct gzip_engine gzip_libdeflate;
 #endif
+#if defined HAVE_LIBISAL && defined HAVE_LIBDEFLATE
+extern const struct gzip_engine gzip_mixed;
+#endif
 extern const struct gzip_engine gzip_zlib;
 
 #endif

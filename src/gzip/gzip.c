@@ -8,20 +8,37 @@ struct choice {
 	const char *name;
 	const struct gzip_engine *engine;
 	int level;
+	bool (*suits)(void); /* this processor; NULL: every one */
 };
 
-/* The first row of a mode is taken. Figures: docs/dependencies.md. */
+#if defined HAVE_LIBISAL && defined HAVE_LIBDEFLATE
+/* Where ISA-L has its level 3 for AVX2 only: it asks for the same five parts of AVX-512. */
+static bool without_avx512(void)
+{
+#ifdef __x86_64__
+	return !__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512cd") ||
+	       !__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512vl");
+#else
+	return false;
+#endif
+}
+#endif
+
+/* The first row of a mode that suits is taken. Figures: docs/dependencies.md. */
 static const struct choice choices[] = {
+#if defined HAVE_LIBISAL && defined HAVE_LIBDEFLATE
+	{GZIP_FAST, "isa-l 2 and libdeflate 1", &gzip_mixed, 0, without_avx512},
+#endif
 #ifdef HAVE_LIBISAL
-	{GZIP_FAST, "isa-l 3", &gzip_isal, 3},
+	{GZIP_FAST, "isa-l 3", &gzip_isal, 3, NULL},
 #endif
 #ifdef HAVE_LIBDEFLATE
-	{GZIP_FAST, "libdeflate 1", &gzip_libdeflate, 1},
-	{GZIP_RATIO, "libdeflate 6", &gzip_libdeflate, 6},
+	{GZIP_FAST, "libdeflate 1", &gzip_libdeflate, 1, NULL},
+	{GZIP_RATIO, "libdeflate 6", &gzip_libdeflate, 6, NULL},
 #endif
-	{GZIP_FAST, "zlib 1", &gzip_zlib, 1},
-	{GZIP_RATIO, "zlib 6", &gzip_zlib, 6},
-	{GZIP_PORTABLE, "zlib 6", &gzip_zlib, 6},
+	{GZIP_FAST, "zlib 1", &gzip_zlib, 1, NULL},
+	{GZIP_RATIO, "zlib 6", &gzip_zlib, 6, NULL},
+	{GZIP_PORTABLE, "zlib 6", &gzip_zlib, 6, NULL},
 };
 
 struct gzip {
@@ -33,7 +50,7 @@ struct gzip *gzip_new(enum gzip_mode mode)
 {
 	const struct choice *c = choices;
 
-	while (c->mode != mode)
+	while (c->mode != mode || (c->suits && !c->suits()))
 		c++;
 	struct gzip *z = xcalloc(1, sizeof *z);
 	z->choice = c;

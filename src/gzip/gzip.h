@@ -6,7 +6,7 @@
 #include "util/error.h"
 
 enum gzip_mode {
-	GZIP_FAST,     /* ISA-L level 3, else libdeflate 1, else zlib 1 */
+	GZIP_FAST,     /* ISA-L level 3 (without AVX-512: level 2 and libdeflate 1 in turn), else libdeflate 1, else zlib 1 */
 	GZIP_RATIO,    /* libdeflate 6, else zlib 6 */
 	GZIP_PORTABLE, /* zlib 6 */
 };
