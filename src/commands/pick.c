@@ -106,6 +106,17 @@ static enum status add_store(struct cli *cli, const char *text, struct picked_st
 	return ST_OK;
 }
 
+/* The stores that a source's own setting names: one that is not there is an error of the configuration. */
+static enum status add_own(struct cli *cli, const struct op_source *source, struct picked_stores *p, struct error *err)
+{
+	for (size_t i = 0; i < source->s.to.len; i++)
+		if (add_store(cli, source->s.to.item[i], p, err)) {
+			err->code = err->code == ST_NOT_FOUND ? ST_CONFIG : err->code;
+			return error_add(err, "source %s, to", source->name);
+		}
+	return ST_OK;
+}
+
 /* Every configured store, else $DRTOOL_STORE. */
 static enum status add_configured(struct cli *cli, struct picked_stores *p, const char *flag, struct error *err)
 {
@@ -132,12 +143,12 @@ static void make_list(struct picked_stores *p)
 
 enum status pick_targets(struct cli *cli, const struct op_source *source, struct picked_stores *p, struct error *err)
 {
-	const struct strlist *to = cli->f.to.len ? &cli->f.to : &source->s.to;
-
-	for (size_t i = 0; i < to->len; i++)
-		if (add_store(cli, to->item[i], p, err))
+	for (size_t i = 0; i < cli->f.to.len; i++)
+		if (add_store(cli, cli->f.to.item[i], p, err))
 			return err->code;
-	if (!to->len && add_configured(cli, p, "--to", err))
+	if (!p->n && add_own(cli, source, p, err))
+		return err->code;
+	if (!p->n && add_configured(cli, p, "--to", err))
 		return err->code;
 	make_list(p);
 	return ST_OK;
@@ -149,9 +160,8 @@ enum status pick_from(struct cli *cli, const struct op_source *source, struct pi
 		if (add_store(cli, cli->f.from, p, err))
 			return err->code;
 	} else {
-		for (size_t i = 0; source && i < source->s.to.len; i++)
-			if (add_store(cli, source->s.to.item[i], p, err))
-				return err->code;
+		if (source && add_own(cli, source, p, err))
+			return err->code;
 		if (add_configured(cli, p, "--from", err))
 			return err->code;
 	}

@@ -132,6 +132,10 @@ enum status journal_begin(struct op_env *env, const struct journal_head *h, stru
 enum status journal_open(struct op_env *env, const char *source, const char *run, struct journal **j, struct journal_head *h, struct error *err) MUST_CHECK;
 /* One fsynced line: a scope whose begin phase is over, a unit in the target, a scope's end, an exchange. */
 enum status journal_write(struct journal *j, const char *event, const char *scope, const struct load_plan_unit *u, struct error *err) MUST_CHECK;
+/* Where each scope of the plan goes; and, of a journal that was opened, the same again as a plan without more than that: only where
+ * every scope is loaded, so that nothing but what follows a load is left to do. False: there is more to do. */
+enum status journal_write_targets(struct journal *j, const struct load_plan *p, struct error *err) MUST_CHECK;
+bool journal_take_targets(struct journal *j, struct load_plan *p);
 bool journal_has(const struct journal *j, const char *event, const char *scope);
 bool journal_has_unit(const struct journal *j, const char *scope, const struct load_plan_unit *u);
 void journal_freep(struct journal **j);

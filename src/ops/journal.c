@@ -8,6 +8,7 @@
 struct journal {
 	int fd;
 	char *path;
+	struct load_plan targets; /* scopes only */
 	struct strlist done; /* "event TAB scope" or "unit TAB scope TAB object TAB range TAB part TAB parts" */
 };
 
@@ -27,6 +28,7 @@ void journal_freep(struct journal **j)
 		return;
 	fd_release(&(*j)->fd);
 	free((*j)->path);
+	load_plan_release(&(*j)->targets);
 	strlist_release(&(*j)->done);
 	free(*j);
 	*j = NULL;
@@ -96,6 +98,27 @@ static char *unit_key(const char *scope, const struct load_plan_unit *u)
 	return xasprintf("unit\t%s\t%" PRIu32 "\t%" PRIu32 "\t%" PRIu32 "\t%" PRIu32, scope, u->object, u->range, u->first_part, u->parts);
 }
 
+static char *copy_of(const json_t *line, const char *key)
+{
+	const char *value = js_opt_str(line, key, NULL);
+
+	return value ? xstrdup(value) : NULL;
+}
+
+static void take_target(struct journal *j, const json_t *line)
+{
+	struct load_plan *p = &j->targets;
+
+	p->scope = xrealloc(p->scope, (p->scopes + 1) * sizeof *p->scope);
+	p->scope[p->scopes++] = (struct load_scope_plan){
+		.scope = xstrdup(js_opt_str(line, "scope", "")),
+		.target = xstrdup(js_opt_str(line, "target", "")),
+		.replaces = copy_of(line, "replaces"),
+		.aside = copy_of(line, "aside"),
+		.beside = js_opt_bool(line, "beside", false),
+	};
+}
+
 static void take_line(struct journal *j, const json_t *line)
 {
 	const char *event = js_opt_str(line, "event", NULL), *scope = js_opt_str(line, "scope", "");
@@ -108,7 +131,9 @@ static void take_line(struct journal *j, const json_t *line)
 
 	if (!event)
 		return;
-	if (!strcmp(event, "unit"))
+	if (!strcmp(event, "target"))
+		take_target(j, line);
+	else if (!strcmp(event, "unit"))
 		strlist_take(&j->done, unit_key(scope, &u));
 	else
 		strlist_take(&j->done, xasprintf("%s\t%s", event, scope));
@@ -241,6 +266,38 @@ enum status journal_write(struct journal *j, const char *event, const char *scop
 		js_set_u64(line, "parts", u->parts);
 	}
 	return append(j, line, err);
+}
+
+enum status journal_write_targets(struct journal *j, const struct load_plan *p, struct error *err)
+{
+	for (size_t i = 0; j && i < p->scopes; i++) {
+		CLEANUP(js_decref) json_t *line = json_object();
+		const struct load_scope_plan *s = &p->scope[i];
+
+		js_set_str(line, "event", "target");
+		js_set_str(line, "scope", s->scope);
+		js_set_str(line, "target", s->target);
+		js_set_bool(line, "beside", s->beside);
+		if (s->replaces)
+			js_set_str(line, "replaces", s->replaces);
+		if (s->aside)
+			js_set_str(line, "aside", s->aside);
+		if (append(j, line, err))
+			return err->code;
+	}
+	return ST_OK;
+}
+
+bool journal_take_targets(struct journal *j, struct load_plan *p)
+{
+	if (!j || !j->targets.scopes)
+		return false;
+	for (size_t i = 0; i < j->targets.scopes; i++)
+		if (!journal_has(j, "loaded", j->targets.scope[i].scope))
+			return false;
+	*p = j->targets;
+	j->targets = (struct load_plan){0};
+	return true;
 }
 
 static bool has(const struct journal *j, const char *key)

@@ -18,6 +18,7 @@ struct restoring {
 	struct load_name *rename;
 	struct load_request request;
 	struct load_plan plan;
+	bool loaded; /* by the run that is resumed, all of it */
 };
 
 static void restoring_release(struct restoring *x)
@@ -158,7 +159,9 @@ static enum status begin_journal(struct restoring *x, struct error *err)
 	x->head.url = xstrdup(x->q->target->url);
 	x->head.store = xstrdup(x->reading.stores.open[0]->name);
 	x->head.arguments = arguments_text(x->q);
-	return journal_begin(x->env, &x->head, &x->journal, err);
+	if (journal_begin(x->env, &x->head, &x->journal, err))
+		return err->code;
+	return journal_write_targets(x->journal, &x->plan, err);
 }
 
 /* ---- plan ---- */
@@ -258,6 +261,10 @@ static enum status make_plan(struct restoring *x, struct error *err)
 	if (budget_of(x->env, archive_chunk_size(x->reading.reader), true, &b, err))
 		return err->code;
 	x->request.jobs = b.jobs;
+	/* The driver has taken its marks away when all is loaded, so that only the journal knows these databases as this run's. */
+	x->loaded = journal_take_targets(x->journal, &x->plan);
+	if (x->loaded)
+		return ST_OK;
 	return q->target->driver->load_plan(x->env->run, &x->endpoint, &x->request, &x->plan, err);
 }
 
@@ -345,14 +352,17 @@ static enum status load(struct restoring *x, struct error *err)
 	};
 	bool whole = !x->q->data_only && !x->tables.len && !x->exclude.len && !x->q->salvage;
 
-	if (loading_run(&l, err))
+	/* A copy that was compared may have been put in place before the run ended. */
+	bool comparing = whole && (x->q->compare || x->q->in_place) && !(x->q->in_place && journal_has(x->journal, "compared", ""));
+
+	if (!x->loaded && loading_run(&l, err))
 		return err->code;
-	if ((x->q->compare || x->q->in_place) && whole && compare(x, err))
+	if (comparing && (compare(x, err) || journal_write(x->journal, "compared", "", NULL, err)))
 		return err->code;
 	if (x->q->in_place && put_in_place(x, err))
 		return err->code;
 	fill_result(x, &l, x->q->in_place);
-	if (journal_write(x->journal, "finished", "", NULL, err))
+	if (failpoint("restore.finish.before", err) || journal_write(x->journal, "finished", "", NULL, err))
 		return err->code;
 	if (x->r->missing.len)
 		return error_set(err, ST_BAD, "%zu parts of the backup are damaged; what is intact was restored", x->r->missing.len);

@@ -20,7 +20,7 @@ FLOWS = {
     "backup": ["archive.", "backup.", "dump.", "lock.", "store_set.", "postgres.snapshot.", "postgres.schema.", "postgres.unit", "postgres.inventory", "evidence.",
                "local.lock.", "local.part.", "local.rename.", "local.sync.", "local.write."],
     "first": ["store.init."],
-    "restore": ["load.", "restore.begun", "restore.loaded", "postgres.load."],
+    "restore": ["load.", "restore.begun", "restore.loaded", "restore.finish.", "postgres.load."],
     "exchange": ["restore.exchange.", "postgres.exchange."],
     "verify": ["verify."],
     "prune": ["prune.", "local.delete."],
@@ -225,6 +225,44 @@ def test_an_exchange_that_ends_anywhere_leaves_the_old_data_and_can_go_either_wa
         for other in shop.server.databases():
             if other.startswith(live):
                 shop.server.drop_db(other)
+
+
+@pytest.mark.parametrize("action", ["kill", "error"])
+def test_a_restore_in_place_that_ends_after_the_exchange_is_finished_by_resume(shop, action):
+    drtool = shop.fresh()
+    live = shop.server.create_db(f"{shop.db}_last")
+    drtool.ok("restore", "shop", "--into", shop.server.url(live))
+    shop.server.sql(live, "insert into app.customer (name) values ('since')")
+    old = compare.snapshot(shop.server, live)
+    drtool.config((drtool.dir / "drtool.yaml").read_text().replace(shop.server.url(shop.db), shop.server.url(live)))
+    try:
+        command = ["restore", "shop", "--in-place", "--yes", "--rename", f"{shop.db}={live}"]
+        result = drtool.run(*command, fail=f"restore.finish.before:1:{action}")
+        assert ended(result, action), result
+        (aside,) = [n for n in shop.server.databases() if n.startswith(live + "_before_")]
+        drtool.ok(*command, f"--resume={aside[-6:]}")
+        compare.same(shop.before, {**compare.snapshot(shop.server, live), "database": shop.before["database"]})
+        drtool.ok("exchange", aside[-6:], "--back", "--yes")
+        compare.same(old, compare.snapshot(shop.server, live))
+    finally:
+        for other in shop.server.databases():
+            if other.startswith(live):
+                shop.server.drop_db(other)
+
+
+def test_a_restore_under_its_own_name_that_differs_is_compared_again_by_resume(shop):
+    """The read back failed: the copy is complete, keeps its name, and the next try looks at the same one."""
+    drtool = shop.fresh()
+    copy = f"{shop.db}_again"
+    command = ["restore", "shop", "--into", shop.server.url(copy), "--compare"]
+    assert drtool.run(*command, fail="restore.finish.before:1:kill").code == -signal.SIGKILL
+    shop.server.sql(copy, "update app.orders set total = total + 1 where id = 7")
+    result = drtool.fails(4, *command, "--resume")
+    assert "app.orders" in result.text, result
+    shop.server.sql(copy, "update app.orders set total = total - 1 where id = 7")
+    drtool.ok(*command, "--resume")
+    assert [n for n in shop.server.databases() if n.startswith(copy)] == [copy]
+    shop.server.drop_db(copy)
 
 
 def test_an_exchange_succeeds_while_clients_reconnect_all_the_time_and_locks_none_of_them_out(shop):
