@@ -44,6 +44,7 @@ static void print_result(const struct cli *cli, const struct op_source *s, const
 {
 	const struct manifest *m = &r->manifest;
 	CLEANUP(cstr_release) char *raw = text_size(m->raw), *stored = text_size(m->stored), *took = text_duration(r->took);
+	CLEANUP(cstr_release) char *tables = text_count(m->tables, "table"), *rows = text_count(m->rows, "row");
 	CLEANUP(buf_release) struct buf stores = BUF_INIT;
 
 	if (cli->p.quiet)
@@ -51,8 +52,7 @@ static void print_result(const struct cli *cli, const struct op_source *s, const
 	for (size_t i = 0; i < r->stores.n; i++)
 		if (!r->stores.item[i].err.code)
 			buf_printf(&stores, "%s%s", stores.len ? ", " : "", r->stores.item[i].what);
-	out_printf("%s  %s  %" PRIu64 " tables, %" PRIu64 " rows, %s as %s in %s, in %s\n", s->name, m->id, m->tables, m->rows, raw,
-		   stored, took, buf_str(&stores));
+	out_printf("%s  %s  %s, %s, %s as %s in %s, in %s\n", s->name, m->id, tables, rows, raw, stored, took, buf_str(&stores));
 	if (m->suspect)
 		out_printf("    SUSPECT: %s; look, then `drtool accept %s --backup %s --because TEXT`\n", m->suspect_because,
 			   s->name, m->id);

@@ -126,6 +126,7 @@ void table_print(const struct table *t, struct buf *to);
 void table_release(struct table *t);
 size_t text_width(const char *s); /* columns on a terminal */
 char *text_size(uint64_t bytes);
+char *text_count(uint64_t n, const char *noun); /* "1 table", "2 tables" */
 char *text_duration(struct duration d);
 
 /* ---- pick.c: which sources and stores a command means ---- */

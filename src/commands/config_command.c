@@ -95,9 +95,9 @@ static enum status config_check(struct cli *cli, struct error *err)
 
 	if (bind_sources(cli, &sources, err) || bind_stores(cli, &stores, err) || check_targets(cli, &sources, err))
 		return err->code;
+	CLEANUP(cstr_release) char *n_sources = text_count(sources.n, "source"), *n_stores = text_count(stores.n, "store");
 	if (!cli->p.quiet)
-		out_printf("%s: %zu sources, %zu stores\n", cli->config.path ? cli->config.path : "no configuration file",
-			   sources.n, stores.n);
+		out_printf("%s: %s, %s\n", cli->config.path ? cli->config.path : "no configuration file", n_sources, n_stores);
 	return cli->f.connect ? connect_all(cli, &sources, &stores, err) : ST_OK;
 }
 

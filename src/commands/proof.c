@@ -16,8 +16,9 @@ static void print_result(const struct cli *cli, const struct op_source *s, const
 	if (cli->p.quiet || (st && st != ST_BAD))
 		return;
 	out_printf("%s  %s in %s  %s: ", s->name, r->backup, from->name, st ? "BAD" : proof_name(r->level));
+	CLEANUP(cstr_release) char *tables = text_count(r->tables, "table"), *rows = text_count(r->rows, "row");
 	if (r->tables)
-		out_printf("%" PRIu64 " tables, %" PRIu64 " rows, ", r->tables, r->rows);
+		out_printf("%s, %s, ", tables, rows);
 	out_printf("%s in %s\n", bytes, took);
 }
 

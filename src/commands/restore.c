@@ -5,10 +5,9 @@ static void print_scopes(const struct cli *cli, const struct restore_result *r)
 	for (size_t i = 0; i < r->scopes; i++) {
 		const struct restore_scope_result *s = &r->scope[i];
 		CLEANUP(cstr_release) char *raw = text_size(s->raw);
-		CLEANUP(cstr_release) char *line = NULL;
+		CLEANUP(cstr_release) char *tables = text_count(s->tables, "table"), *rows = text_count(s->rows, "row"), *line = NULL;
 
-		line = xasprintf("%s of %s: %" PRIu64 " tables, %" PRIu64 " rows, %s, now in %s%s%s", s->scope, r->backup,
-				 s->tables, s->rows, raw, s->target, s->aside ? "; what was there is now " : "",
+		line = xasprintf("%s of %s: %s, %s, %s, now in %s%s%s", s->scope, r->backup, tables, rows, raw, s->target, s->aside ? "; what was there is now " : "",
 				 s->aside ? s->aside : "");
 		cmd_print_lines(cli, line);
 	}

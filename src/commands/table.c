@@ -83,6 +83,11 @@ char *text_size(uint64_t bytes)
 	return buf_detach(&b);
 }
 
+char *text_count(uint64_t n, const char *noun)
+{
+	return xasprintf("%" PRIu64 " %s%s", n, noun, n == 1 ? "" : "s");
+}
+
 char *text_duration(struct duration d)
 {
 	struct buf b = BUF_INIT;

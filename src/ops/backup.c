@@ -1,5 +1,6 @@
 /* One backup of one source: snapshot, archive, stores, manifest - published last, atomically, or not at all. */
 #include "ops/backup_write.h"
+#include "ops/names.h"
 
 #include <unistd.h>
 
@@ -115,8 +116,11 @@ static void describe(struct backing_up *b)
 	if (m->has_password_hashes)
 		notes_add(b->env->notes, "the backup holds password hashes of roles and is not encrypted: keep the store private");
 	for (size_t i = 0; i < b->info.uncovered.len; i++)
-		if (!b->q->covered || !strlist_matches(b->q->covered, b->info.uncovered.item[i]))
-			notes_add(b->env->notes, "database %s of this server is in no source", b->info.uncovered.item[i]);
+		if (!b->q->covered || !strlist_matches(b->q->covered, b->info.uncovered.item[i])) {
+			CLEANUP(cstr_release) char *text = uncovered_text(b->info.uncovered.item[i]);
+
+			notes_add(b->env->notes, "%s", text);
+		}
 }
 
 static void print_plan(struct backing_up *b)

@@ -56,3 +56,30 @@ enum status name_pair(const char *text, char **from, char **to, struct error *er
 	*to = xstrdup(equals + 1);
 	return ST_OK;
 }
+
+/* The six hex digits at the end of NAME_restore_RUN and NAME_before_RUN; NULL. */
+static const char *run_of_copy(const char *database)
+{
+	static const char *const words[] = {"_restore_", "_before_"};
+	size_t n = strlen(database);
+
+	if (n < 6 || strspn(database + n - 6, "0123456789abcdef") != 6)
+		return NULL;
+	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+		size_t w = strlen(words[i]);
+
+		if (n > 6 + w && !memcmp(database + n - 6 - w, words[i], w))
+			return database + n - 6;
+	}
+	return NULL;
+}
+
+char *uncovered_text(const char *database)
+{
+	const char *run = run_of_copy(database);
+
+	if (!run)
+		return xasprintf("database %s of this server is in no source", database);
+	return xasprintf("database %s looks like what a restore left; when it is not wanted any more: drtool exchange %s --drop",
+			 database, run);
+}

@@ -14,4 +14,7 @@ char *name_first_part(const char *name);
 /* OLD=NEW; both owned by the caller. */
 enum status name_pair(const char *text, char **from, char **to, struct error *err) MUST_CHECK;
 
+/* What to say of a database of the server that no source covers: a copy that a restore left beside is known by its name. */
+char *uncovered_text(const char *database);
+
 #endif

@@ -1,5 +1,6 @@
 /* status: the health of every source, judged from the stores alone. */
 #include "ops/internal.h"
+#include "ops/names.h"
 
 const char *health_name(enum health h)
 {
@@ -134,8 +135,10 @@ static void judge(struct status_row *row, const struct catalog *c, const struct 
 	if (row->good)
 		judge_proof(row, c, l, now);
 	for (size_t i = 0; i < info->uncovered.len; i++) {
+		CLEANUP(cstr_release) char *text = uncovered_text(info->uncovered.item[i]);
+
 		strlist_add(&row->uncovered, info->uncovered.item[i]);
-		because(row, HEALTH_WARNING, "database %s of this server is in no source", info->uncovered.item[i]);
+		because(row, HEALTH_WARNING, "%s", text);
 	}
 }
 

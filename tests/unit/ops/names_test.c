@@ -25,3 +25,16 @@ TEST("a rename is divided at the first = outside quotes, and both halves must be
 	CHECK_ERR(name_pair("=b", &none, &none, &e), e, ST_USAGE, "OLD=NEW");
 	CHECK_ERR(name_pair("ab", &none, &none, &e), e, ST_USAGE, "OLD=NEW");
 }
+
+TEST("a database that no source covers is told as such, unless its name says that a restore left it")
+{
+	static const char *const plain[] = {"crm", "crm_restore_", "crm_restore_12345", "_restore_12345a", "crm_restore_12345g", "crm-12345a"};
+
+	for (size_t i = 0; i < ARRAY_LEN(plain); i++) {
+		CLEANUP(cstr_release) char *text = uncovered_text(plain[i]);
+		CHECK_HAS(text, "is in no source");
+	}
+	CLEANUP(cstr_release) char *copy = uncovered_text("crm_restore_12345a"), *aside = uncovered_text("crm_before_00ff00");
+	CHECK_HAS(copy, "drtool exchange 12345a --drop");
+	CHECK_HAS(aside, "drtool exchange 00ff00 --drop");
+}
