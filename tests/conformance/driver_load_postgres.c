@@ -637,6 +637,8 @@ TEST("what a killed run left of its scratch server goes when the next one starts
 	CHECK(!fs_exists(first));
 	CHECK(fs_exists(other));
 	scratch_place_release(&next);
+	left.lock = 0;
+	scratch_place_release(&left);
 }
 
 TEST("a scratch server is refused where its user cannot enter the folder, and where room is short")

@@ -6,10 +6,10 @@ import random
 import shutil
 
 import compare
-import drtool as drtool_lib
 import fault
 import fault_archive
 import pytest
+import shop as shop_lib
 
 SQL = """
     create schema app;
@@ -23,24 +23,9 @@ SQL = """
 @pytest.fixture(scope="module")
 def shop(servers):
     """A database, and a store with one small backup of it that each test copies and spoils."""
-    class Shop:
-        server = servers(15)
-        db = server.create_db("bytes")
-        template = drtool_lib.Drtool()
-
-        def fresh(self):
-            made = drtool_lib.Drtool()
-            shutil.copytree(self.template.store, made.store)
-            return made
-
-    made = Shop()
-    made.server.sql(made.db, SQL)
-    made.template.ok("backup", made.server.url(made.db), "--name", "shop", "--chunk-size", "16KiB")
-    made.before = compare.tables(made.server, made.db)
-    yield made
-    for name in made.server.databases():
-        if name.startswith(made.db):
-            made.server.drop_db(name)
+    with shop_lib.made(servers, "bytes", sql=SQL, options=("--chunk-size", "16KiB")) as made:
+        made.before = compare.tables(made.server, made.db)
+        yield made
 
 
 # --- accidents ---

@@ -183,7 +183,7 @@ def test_a_signal_ends_the_wait_for_a_lock(pg15, shop, drtool):
         started = time.monotonic()
         process.terminate()
         code, text = fault.end(process, 20)
-        assert code == 143 and time.monotonic() - started < 5, text
+        assert code == 143 and time.monotonic() - started < 20, text
         fault.wait_until(lambda: not pg15.sql("postgres", f"select 1 from pg_stat_activity where datname = {pg.literal(shop)} and application_name = 'drtool'"),
                          "its session is gone too", 10)
 

@@ -7,9 +7,9 @@ import subprocess
 import time
 
 import compare
-import drtool as drtool_lib
 import fault
 import pytest
+import shop as shop_lib
 
 NOISE = "create table noise (id int, b bytea); insert into noise select i, decode(md5(random()::text) || md5(random()::text), 'hex') from generate_series(1, {}) i"
 
@@ -17,35 +17,17 @@ NOISE = "create table noise (id int, b bytea); insert into noise select i, decod
 @pytest.fixture(scope="module")
 def shop(servers):
     """A database, and a store with one good backup of it that each test copies."""
-    class Shop:
-        server = servers(15)
-        db = server.create_db("stored")
-        template = drtool_lib.Drtool()
+    with shop_lib.made(servers, "stored") as made:
+        yield made
 
-        def fresh(self):
-            made = drtool_lib.Drtool()
-            shutil.copytree(self.template.store, made.store)
-            made.config(f"stores: {{local: {{url: \"{made.store_url}\"}}}}\nsources: {{shop: {{url: \"{self.server.url(self.db)}\", split_above: 256KiB}}}}\n")
-            made.env["DRTOOL_CONFIG"] = made.dir / "drtool.yaml"
-            return made
 
-        def two(self, extra=""):
-            """The same with a second store, .second."""
-            made = self.fresh()
-            made.second = made.dir / "offsite"
-            made.config(f"store_stall: 1s\nstores:\n  local: {{url: \"{made.store_url}\"}}\n  offsite: {{url: \"file://{made.second}\"}}\n"
-                        f"sources: {{shop: {{url: \"{self.server.url(self.db)}\", split_above: 256KiB}}}}\n")
-            made.ok(*BACKUP)
-            return made
-
-    made = Shop()
-    made.server.sql(made.db, fault.SHOP)
-    made.template.ok("backup", made.server.url(made.db), "--name", "shop", *fault.SMALL)
-    made.before = compare.snapshot(made.server, made.db)
-    yield made
-    for name in made.server.databases():
-        if name.startswith(made.db):
-            made.server.drop_db(name)
+def two_stores(shop):
+    """A copy with a second store, .second."""
+    drtool = shop.fresh()
+    drtool.second = drtool.dir / "offsite"
+    shop.configure(drtool, shop.db, second=drtool.second, more="store_stall: 1s\n")
+    drtool.ok(*BACKUP)
+    return drtool
 
 
 BACKUP = ("backup", "shop", "--chunk-size", "16KiB", "--jobs", "2")
@@ -117,7 +99,7 @@ def test_a_store_that_takes_nothing_more_ends_the_backup_after_store_stall(shop,
 @pytest.mark.parametrize("rule", ["offsite@open[.tar.gz]:1:EIO", "offsite@write[.tar.gz]:1:ENOSPC", "offsite@write[.tar.gz]:50000:EIO", "offsite@finish[.tar.gz]:1:EIO",
                                   "offsite@write[.tar.gz]:30000:stall", "offsite@write[.tar.gz]:30000:hang", "offsite@finish[.tar.gz]:1:stall"])
 def test_one_of_two_stores_that_fails_is_incomplete_and_the_other_lists_the_backup(shop, rule):
-    drtool = shop.two()
+    drtool = two_stores(shop)
     first, second = drtool.backups("shop"), stored(drtool.second)
     started = time.monotonic()
     result = drtool.fails(3, *BACKUP, env=with_fault(rule), timeout=90)
@@ -131,7 +113,7 @@ def test_one_of_two_stores_that_fails_is_incomplete_and_the_other_lists_the_back
 
 
 def test_a_store_that_cannot_be_opened_is_named_and_the_other_gets_the_backup(shop):
-    drtool = shop.two()
+    drtool = two_stores(shop)
     drtool.second.rename(drtool.dir / "away")
     drtool.second.write_text("a file where the folder was\n")
     result = drtool.fails(3, *BACKUP)
@@ -139,7 +121,7 @@ def test_a_store_that_cannot_be_opened_is_named_and_the_other_gets_the_backup(sh
 
 
 def test_a_restore_goes_on_in_the_other_store_when_one_fails(shop):
-    drtool = shop.two()
+    drtool = two_stores(shop)
     copy = f"{shop.db}_other"
     for number, rule in enumerate(("store@get[.tar.gz]:5:EIO", "store@get[.tar.gz]:9:flip", "store@get[.tar.gz]:1:unreachable")):
         result = drtool.ok("restore", "shop", "--into", shop.server.url(f"{copy}_{number}"), "--jobs", "2", "--compare", env=with_fault(rule.replace("store@", "/store@")))
@@ -337,7 +319,7 @@ def test_a_store_that_is_not_mounted_is_refused_and_not_made_anew(shop, small_di
 def test_another_store_in_the_same_folder_is_refused(shop):
     drtool = shop.fresh()
     drtool.ok(*BACKUP)
-    other = shop.two()
+    other = two_stores(shop)
     other.second.rename(drtool.dir / "other")
     drtool.store.rename(drtool.dir / "own")
     (drtool.dir / "other").rename(drtool.store)
