@@ -68,8 +68,17 @@ static enum status take_scopes(struct restoring *x, const struct strlist *databa
 		if (!databases->len || strlist_matches(databases, m->scope[i].name))
 			strlist_add(&x->scopes, m->scope[i].name);
 	}
+	for (size_t i = 0; i < databases->len; i++) {
+		const struct strlist one = {.item = &databases->item[i], .len = 1};
+		bool found = false;
+
+		for (size_t k = 0; k < m->scopes && !found; k++)
+			found = strlist_matches(&one, m->scope[k].name);
+		if (!found)
+			return error_set(err, ST_NOT_FOUND, "backup %s has no database %s; it has: %s", m->id, databases->item[i], buf_str(&known));
+	}
 	if (!x->scopes.len)
-		return error_set(err, ST_NOT_FOUND, "backup %s has no such database; it has: %s", m->id, buf_str(&known));
+		return error_set(err, ST_NOT_FOUND, "backup %s has no database", m->id);
 	if ((x->tables.len || x->exclude.len) && x->scopes.len > 1) {
 		error_set(err, ST_USAGE, "the backup has several databases: %s", buf_str(&known));
 		return error_hint(err, "Write the table as DATABASE.SCHEMA.TABLE, or choose one with --database.");

@@ -298,6 +298,24 @@ def test_a_table_in_the_backup_that_does_not_exist_matches_nothing(pg15, shop, d
     assert copies(pg15, shop) == []
 
 
+def test_each_database_that_is_asked_for_must_be_in_the_backup(pg15, make_db, drtool):
+    dbs = [make_db(pg15, "create table t (i int); insert into t values (1)") for _ in range(2)]
+    drtool.config(f"stores: {{local: {{url: \"{drtool.store_url}\"}}}}\n"
+                  f"sources: {{both: {{url: \"{pg15.url('')}\", databases: [{', '.join(dbs)}]}}}}\n")
+    drtool.env["DRTOOL_CONFIG"] = drtool.dir / "drtool.yaml"
+    drtool.ok("backup", "both")
+    for db in dbs:
+        pg15.drop_db(db)
+    before = pg15.databases()
+    for args in (["--database", dbs[0], "--database", "custmers"], ["--database", dbs[0], "--database", "cust*"],
+                 ["--database", dbs[0], "--table", "custmers.public.t"], ["--database", dbs[0], "--exclude-table", "custmers.public.t"]):
+        result = drtool.fails(5, "restore", "both", *args)
+        assert "cust" in result.err and all(db in result.err for db in dbs), result
+        assert pg15.databases() == before
+    drtool.ok("restore", "both", "--database", dbs[0], "--database", dbs[1][:-1] + "?")
+    assert set(pg15.databases()) == {*before, *dbs}
+
+
 def test_a_table_whose_name_has_dots_and_quotes_is_named_in_double_quotes(pg15, make_db, drtool):
     db = make_db(pg15, 'create schema "a.b"; create table "a.b"."c""d.e" (i int); insert into "a.b"."c""d.e" values (1), (2)')
     drtool.ok("backup", pg15.url(db), "--name", "odd")
