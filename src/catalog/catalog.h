@@ -71,9 +71,11 @@ enum status catalog_source_write(struct run *run, struct store *s, const char *s
 				 struct error *err) MUST_CHECK;
 void catalog_source_release(struct catalog_source *s);
 
+/* Raises *newest to the time of the newest id in the store, where that is not older than this second. */
+enum status catalog_newest_id(struct run *run, struct store *s, const char *source, struct instant *newest, struct error *err) MUST_CHECK;
 /* The next id: start in UTC and four hex digits; waits for a free second where the newest id has the same one or lies up to 5 s
  * ahead; further ahead is ST_REFUSED and names the clock. */
-enum status catalog_new_id(struct run *run, struct store *const *s, size_t n, const char *source, char *id, struct instant *start,
+enum status catalog_new_id(struct run *run, const char *source, struct instant newest, char *id, struct instant *start,
 			   struct error *err) MUST_CHECK;
 
 char *catalog_key(const char *source, const char *folder, const char *name); /* "<source>/backup/<name>"; owned */

@@ -72,40 +72,30 @@ enum status catalog_sources(struct run *run, struct store *s, struct strlist *to
 	}
 }
 
-/* Time of the newest id in the stores that is not older than this second; NONE: there is none. */
-static enum status newest_id(struct run *run, struct store *const *s, size_t n, const char *source, struct instant *newest,
-			     struct error *err)
+enum status catalog_newest_id(struct run *run, struct store *s, const char *source, struct instant *newest, struct error *err)
 {
+	CLEANUP(storage_objects_release) struct storage_objects l = STORAGE_OBJECTS_INIT;
 	CLEANUP(cstr_release) char *folder = catalog_key(source, "backup", "");
 	char now[INSTANT_TEXT];
 
 	CLEANUP(cstr_release) char *after = catalog_key(source, "backup", instant_compact(run_now(run), now));
-	*newest = INSTANT_NONE;
-	for (size_t i = 0; i < n; i++) {
-		CLEANUP(storage_objects_release) struct storage_objects l = STORAGE_OBJECTS_INIT;
+	if (storage_list(run, &s->storage, folder, after, &l, err))
+		return error_add(err, "store %s: cannot choose an id for the backup of %s", s->name, source);
+	for (size_t k = 0; k < l.len; k++) {
+		CLEANUP(cstr_release) char *id = xstrndup(l.item[k].key + strlen(folder), BACKUP_ID_LEN);
 
-		if (storage_list(run, &s[i]->storage, folder, after, &l, err))
-			return error_add(err, "store %s", s[i]->name);
-		for (size_t k = 0; k < l.len; k++) {
-			CLEANUP(cstr_release) char *id = xstrndup(l.item[k].key + strlen(folder), BACKUP_ID_LEN);
-
-			if (backup_id_valid(id) && backup_id_time(id).us > newest->us)
-				*newest = backup_id_time(id);
-		}
+		if (backup_id_valid(id) && backup_id_time(id).us > newest->us)
+			*newest = backup_id_time(id);
 	}
 	return ST_OK;
 }
 
-enum status catalog_new_id(struct run *run, struct store *const *s, size_t n, const char *source, char *id, struct instant *start,
+enum status catalog_new_id(struct run *run, const char *source, struct instant newest, char *id, struct instant *start,
 			   struct error *err)
 {
 	for (;;) {
 		char text[INSTANT_TEXT], other[INSTANT_TEXT];
 		uint16_t random;
-		struct instant newest;
-
-		if (newest_id(run, s, n, source, &newest, err))
-			return error_add(err, "cannot choose an id for the backup of %s", source);
 		struct instant now = run_now(run);
 		struct instant second = {now.us - now.us % 1000000};
 		struct duration ahead = instant_diff(newest, second);

@@ -52,17 +52,30 @@ static enum status open_dump(struct backing_up *b, struct error *err)
 	return ST_OK;
 }
 
+/* The server that the source in the store belongs to; no identity: none yet. Where a run ended between its manifest and source.json,
+ * the newest manifest says it. */
+static enum status read_owner(struct backing_up *b, struct store *store, struct catalog_source *was, struct error *err)
+{
+	CLEANUP(catalog_release) struct catalog c = CATALOG_INIT;
+	const char *name = b->q->source->name;
+
+	if (catalog_source_read(&b->run, store, name, was, err) != ST_NOT_FOUND)
+		return err->code;
+	error_release(err);
+	if (catalog_read(&b->run, store, name, &c, err))
+		return err->code;
+	if (c.backups)
+		was->identity = xstrdup(c.backup[c.backups - 1].manifest.identity);
+	return ST_OK;
+}
+
 /* A source in a store belongs to one server. */
 static enum status check_identity(struct backing_up *b, struct store *store, struct error *err)
 {
 	CLEANUP(catalog_source_release) struct catalog_source was = CATALOG_SOURCE_INIT;
 	const char *name = b->q->source->name;
-	enum status st = catalog_source_read(&b->run, store, name, &was, err);
+	enum status st = read_owner(b, store, &was, err);
 
-	if (st == ST_NOT_FOUND) {
-		error_release(err);
-		return ST_OK;
-	}
 	if (st == ST_BAD && b->q->new_identity) {
 		notes_add(b->env->notes, "store %s: %s; it is written anew", store->name, error_text(err));
 		error_release(err);
@@ -75,7 +88,7 @@ static enum status check_identity(struct backing_up *b, struct store *store, str
 		error_set(err, ST_REFUSED, "store %s does not tell which server source %s belongs to: %s", store->name, name, error_text(&why));
 		return error_hint(err, "If it is this one: drtool backup %s --new-identity --because TEXT.", name);
 	}
-	if (st || !strcmp(was.identity, b->info.identity))
+	if (st || !was.identity || !strcmp(was.identity, b->info.identity))
 		return st;
 	if (b->q->new_identity) {
 		notes_add(b->env->notes, "new identity %s accepted (before: %s): %s", b->info.identity, was.identity, b->q->because);
@@ -245,26 +258,40 @@ static void total(struct backing_up *b)
 	notes_copy(b->env->notes, &m->notes);
 }
 
-/* Against the newest good backup of the first store that has one. */
-static void judge(struct backing_up *b)
+static const struct catalog_backup *last_good(const struct catalog *c, const struct manifest *m)
 {
-	CLEANUP(catalog_release) struct catalog c = CATALOG_INIT;
-	CLEANUP(error_release) struct error e = ERROR_INIT;
-	struct manifest *m = &b->r->manifest;
 	const struct catalog_backup *last = NULL;
 
-	if (catalog_read(&b->run, b->write.stores.open[0], m->source, &c, &e)) {
-		notes_add(b->env->notes, "not compared with the last backup: %s", error_text(&e));
-		return;
-	}
-	for (size_t i = 0; i < c.backups; i++) {
-		const struct catalog_backup *k = &c.backup[i];
+	for (size_t i = 0; i < c->backups; i++) {
+		const struct catalog_backup *k = &c->backup[i];
 
 		if (!k->bad && !k->suspect && !strcmp(k->manifest.identity, m->identity) && !strcmp(k->manifest.kind, m->kind))
 			last = k;
 	}
-	m->suspect_because = last ? retention_suspect(m, &last->manifest, (unsigned)b->q->source->s.shrink_limit) : NULL;
-	m->suspect = m->suspect_because != NULL;
+	return last;
+}
+
+/* Against the newest good backup of the first store that has one. */
+static void judge(struct backing_up *b)
+{
+	struct manifest *m = &b->r->manifest;
+	bool judged = false;
+
+	for (size_t i = 0; i < b->write.stores.opened && !judged; i++) {
+		CLEANUP(catalog_release) struct catalog c = CATALOG_INIT;
+		CLEANUP(error_release) struct error e = ERROR_INIT;
+		struct store *store = b->write.stores.open[i];
+
+		if (catalog_read(&b->run, store, m->source, &c, &e)) {
+			notes_add(b->env->notes, "store %s: not compared with its last backup: %s", store->name, error_text(&e));
+			continue;
+		}
+		const struct catalog_backup *last = last_good(&c, m);
+
+		judged = last != NULL;
+		m->suspect_because = last ? retention_suspect(m, &last->manifest, (unsigned)b->q->source->s.shrink_limit) : NULL;
+		m->suspect = m->suspect_because != NULL;
+	}
 }
 
 static enum status publish(struct backing_up *b, struct error *err)
@@ -277,7 +304,8 @@ static enum status publish(struct backing_up *b, struct error *err)
 
 	for (size_t i = 0; i < m->objects; i++)
 		m->stored += m->object[i].size;
-	manifest_write(m, &text);
+	if (manifest_write(m, &text, err))
+		return err->code;
 	if (failpoint("backup.manifest.before", err) || run_check(&b->run, err) || backup_write_locked(b->env, &b->write, err))
 		return err->code;
 	if (store_set_put(b->write.set, &put, text.data, text.len, err))
@@ -372,14 +400,42 @@ static enum status prune_after(struct backing_up *b, struct error *err)
 		.now = run_now(b->env->run),
 	};
 
-	for (size_t i = 0; i < b->write.stores.opened; i++) {
+	size_t n;
+	const struct store_outcome *o = store_set_outcomes(b->write.set, &n);
+	CLEANUP(error_release) struct error first = ERROR_INIT;
+
+	for (size_t i = 0; i < n; i++) {
+		CLEANUP(error_release) struct error e = ERROR_INIT;
+
+		if (o[i].err.code) /* an outcome of the backup already, and no place to delete anything */
+			continue;
 		prune_result_release(&b->r->prune);
 		in.store = b->write.stores.open[i];
 		in.lock = b->write.lock[i];
-		if (prune_run(b->env->run, &in, &b->r->prune, err))
-			return error_add(err, "the backup is good, but pruning store %s", in.store->name);
+		if (!prune_run(b->env->run, &in, &b->r->prune, &e))
+			continue;
+		error_add(&e, "the backup is good, but pruning store %s", in.store->name);
+		if (e.code == ST_CANCELLED || e.code == ST_DEADLINE)
+			return error_move(err, &e);
+		error_keep_first(&first, &e);
 	}
-	b->r->pruned = true;
+	b->r->pruned = !first.code;
+	return error_move(err, &first);
+}
+
+/* Whom the source belongs to, and the newest id of all stores. */
+static enum status look_into_stores(struct backing_up *b, struct instant *newest, struct error *err)
+{
+	for (size_t i = 0; i < b->write.stores.opened;) {
+		CLEANUP(error_release) struct error why = ERROR_INIT;
+		struct store *store = b->write.stores.open[i];
+
+		if (!check_identity(b, store, &why) &&
+		    (b->q->dry_run || !catalog_newest_id(&b->run, store, b->q->source->name, newest, &why)))
+			i++;
+		else if (backup_write_drop(b->q, &b->write, i, &why, err))
+			return err->code;
+	}
 	return ST_OK;
 }
 
@@ -387,15 +443,15 @@ static enum status prepare(struct backing_up *b, struct error *err)
 {
 	const struct backup_request *q = b->q;
 	struct manifest *m = &b->r->manifest;
+	struct instant newest = INSTANT_NONE;
 
 	if (q->new_identity && (!q->because || !*q->because))
 		return error_set(err, ST_USAGE, "--new-identity needs --because TEXT");
 	if (tmpdir_make(&b->dir, "drtool", err) || budget_of(b->env, (uint32_t)b->env->global->chunk_size, false, &b->budget, err) ||
 	    backup_write_stores(b->env, q, &b->write, err) || open_dump(b, err))
 		return err->code;
-	for (size_t i = 0; i < b->write.stores.opened; i++)
-		if (check_identity(b, b->write.stores.open[i], err))
-			return err->code;
+	if (look_into_stores(b, &newest, err))
+		return err->code;
 	if (!b->info.scopes.len) {
 		error_set(err, ST_NOT_FOUND, "no database of this server matches");
 		return error_hint(err, "Look at `databases` and `exclude` of the source, or at the database in its URL.");
@@ -403,7 +459,7 @@ static enum status prepare(struct backing_up *b, struct error *err)
 	describe(b);
 	if (q->dry_run)
 		return ST_OK;
-	return catalog_new_id(&b->run, b->write.stores.open, b->write.stores.opened, q->source->name, m->id, &m->started, err);
+	return catalog_new_id(&b->run, q->source->name, newest, m->id, &m->started, err);
 }
 
 static enum status run_backup(struct backing_up *b, struct error *err)
@@ -443,11 +499,13 @@ enum status op_backup(struct op_env *env, const struct backup_request *q, struct
 		env->run->backup = NULL;
 		return st;
 	}
+	r->listed = true;
 	outcomes(&b);
 	record_all(&b, err);
-	if (q->prune && !r->manifest.suspect && prune_after(&b, err))
-		return err->code;
+	st = q->prune && !r->manifest.suspect ? prune_after(&b, err) : ST_OK;
 	env->run->backup = NULL;
+	if (st)
+		return st;
 	if (r->manifest.suspect) {
 		error_set(err, ST_INCOMPLETE, "backup %s is kept, but suspect: %s", r->manifest.id, r->manifest.suspect_because);
 		return error_hint(err, "If that is right: drtool accept %s --backup %s --because TEXT. Until then nothing of this source is pruned.", q->source->name,

@@ -1,14 +1,34 @@
 /* Stores, locks, and the volumes of one archive on their way to all of them. */
 #include "ops/backup_write.h"
 
+enum status backup_write_drop(const struct backup_request *q, struct backup_write *w, size_t i, struct error *why, struct error *err)
+{
+	if (why->code == ST_REFUSED || why->code == ST_LOCKED || why->code == ST_CANCELLED || why->code == ST_DEADLINE)
+		return error_move(err, why);
+	if (stores_drop(&w->stores, q->to, i, why, err))
+		return err->code;
+	if (!w->lock)
+		return ST_OK;
+	lock_release(&w->lock[i]);
+	memmove(&w->lock[i], &w->lock[i + 1], (w->stores.opened - i) * sizeof *w->lock);
+	w->lock[w->stores.opened] = NULL;
+	return ST_OK;
+}
+
 static enum status take_locks(struct op_env *env, const struct backup_request *q, struct backup_write *w, struct error *err)
 {
 	w->lock = xcalloc(w->stores.opened, sizeof *w->lock);
-	for (size_t i = 0; i < w->stores.opened; i++) {
+	for (size_t i = 0; i < w->stores.opened;) {
+		CLEANUP(error_release) struct error why = ERROR_INIT;
 		struct lock_spec spec = {.store = w->stores.open[i], .source = q->source->name, .role = "backup", .what = "backup"};
 
-		if (lock_take(env->run, &spec, &w->lock[i], err))
-			return error_add(err, "store %s", w->stores.open[i]->name);
+		if (!lock_take(env->run, &spec, &w->lock[i], &why)) {
+			i++;
+			continue;
+		}
+		error_add(&why, "store %s", spec.store->name);
+		if (backup_write_drop(q, w, i, &why, err))
+			return err->code;
 	}
 	return ST_OK;
 }

@@ -17,6 +17,8 @@ struct backup_write {
 #define BACKUP_WRITE_INIT {0}
 /* Opens, initialises and locks the stores. */
 enum status backup_write_stores(struct op_env *env, const struct backup_request *q, struct backup_write *w, struct error *err) MUST_CHECK;
+/* The opened store i failed before the first byte: an outcome, unless the cause concerns the source or this run. Moves why. */
+enum status backup_write_drop(const struct backup_request *q, struct backup_write *w, size_t i, struct error *why, struct error *err) MUST_CHECK;
 /* Begins the archive of w->manifest->id. */
 enum status backup_write_begin(struct op_env *env, const struct budget *b, const char *spool_dir, struct backup_write *w, struct error *err) MUST_CHECK;
 /* Every lock is still ours. */

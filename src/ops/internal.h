@@ -30,6 +30,8 @@ struct open_stores {
 };
 /* init: a backup. Fails only where none could be opened: then with every store and its cause. */
 enum status stores_open(struct op_env *env, const struct op_store *const *from, size_t n, bool init, struct open_stores *s, struct error *err) MUST_CHECK;
+/* open[i] failed later: makes it an outcome. Moves why. Fails where it was the last; that one stays in open[]. */
+enum status stores_drop(struct open_stores *s, const struct op_store *const *from, size_t i, struct error *why, struct error *err) MUST_CHECK;
 void stores_release(struct open_stores *s);
 enum status store_open_one(struct op_env *env, const struct op_store *from, struct store *s, struct error *err) MUST_CHECK;
 
@@ -100,6 +102,10 @@ void proof_difference(struct proof_result *r, const char *fmt, ...) PRINTF_LIKE(
 
 /* ---- loading.c: the phases of a load, for restore and verify ---- */
 
+/* Of one scope: objects to load, empty ones too, and what is in them. */
+struct load_sum {
+	uint64_t tables, rows, raw;
+};
 struct loading {
 	struct op_env *env;
 	const struct op_source *target;
@@ -111,7 +117,7 @@ struct loading {
 	struct journal *journal;   /* NULL: none (verify) */
 	struct strlist *missing;   /* salvage */
 	struct buf *table;         /* done, partial, not begun: filled where it fails */
-	uint64_t tables, rows, raw; /* out */
+	struct load_sum *sum;      /* out, one for each scope of the plan; 0 for those that an earlier run loaded */
 	struct duration load_time, index_time; /* out */
 };
 enum status loading_run(struct loading *l, struct error *err) MUST_CHECK;
@@ -132,10 +138,13 @@ enum status journal_begin(struct op_env *env, const struct journal_head *h, stru
 enum status journal_open(struct op_env *env, const char *source, const char *run, struct journal **j, struct journal_head *h, struct error *err) MUST_CHECK;
 /* One fsynced line: a scope whose begin phase is over, a unit in the target, a scope's end, an exchange. */
 enum status journal_write(struct journal *j, const char *event, const char *scope, const struct load_plan_unit *u, struct error *err) MUST_CHECK;
-/* Where each scope of the plan goes; and, of a journal that was opened, the same again as a plan without more than that: only where
- * every scope is loaded, so that nothing but what follows a load is left to do. False: there is more to do. */
+/* Where each scope of the plan goes; written anew by a run that plans anew. */
 enum status journal_write_targets(struct journal *j, const struct load_plan *p, struct error *err) MUST_CHECK;
-bool journal_take_targets(struct journal *j, struct load_plan *p);
+/* Of a journal that was opened: these scopes with their targets, as a plan without more than that. False, and p untouched, unless
+ * every one of them is loaded, so that nothing but what follows a load is left to do. */
+bool journal_take_targets(struct journal *j, const struct strlist *scopes, struct load_plan *p);
+/* What earlier runs of a --salvage had to leave out: events "missing", whose scope is the text. */
+void journal_missing(const struct journal *j, struct strlist *to);
 bool journal_has(const struct journal *j, const char *event, const char *scope);
 bool journal_has_unit(const struct journal *j, const char *scope, const struct load_plan_unit *u);
 void journal_freep(struct journal **j);

@@ -52,6 +52,16 @@ enum status stores_open(struct op_env *env, const struct op_store *const *from, 
 	return s->opened ? ST_OK : all_failed(from, s, err);
 }
 
+enum status stores_drop(struct open_stores *s, const struct op_store *const *from, size_t i, struct error *why, struct error *err)
+{
+	error_move(&s->err[s->open[i] - s->store], why);
+	if (s->opened == 1)
+		return all_failed(from, s, err);
+	s->opened--;
+	memmove(&s->open[i], &s->open[i + 1], (s->opened - i) * sizeof *s->open);
+	return ST_OK;
+}
+
 void stores_release(struct open_stores *s)
 {
 	for (size_t i = 0; i < s->n; i++) {

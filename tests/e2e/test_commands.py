@@ -12,6 +12,7 @@ import threading
 import time
 
 import odd
+import fault
 import pg
 import pytest
 
@@ -213,11 +214,9 @@ def test_a_scratch_server_is_stopped_and_removed(drtool, pg15, shop):
     assert list(folder.iterdir()) == []
     configure(drtool, pg15.url(shop), f"scratch_dir: {folder}\nassert: [\"select pg_sleep(60) is not null\"]")
     process = drtool.start("verify", "shop")
-    deadline = time.monotonic() + 60
-    while not list(folder.rglob("postmaster.pid")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    (pid_file,) = folder.rglob("postmaster.pid")
-    pid = int(pid_file.read_text().split()[0])
+    written = fault.wait_until(lambda: [text for text in (path.read_text() for path in folder.rglob("postmaster.pid")) if "\n" in text],
+                               "the scratch server starts", 60)
+    pid = int(written[0].split()[0])
     time.sleep(3)
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=30)
@@ -315,6 +314,22 @@ def test_all_rules_of_the_configuration_are_obeyed(drtool, pg15, shop):
     configure(drtool, pg15.url(shop), "keep: {daily: 7}")
     drtool.ok("backup", "shop", "--prune")
     assert len(drtool.backups("shop")) <= 2
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_backup_whose_prune_fails_is_told_of_and_so_is_the_failure(drtool, pg15, shop, form):
+    configure(drtool, pg15.url(shop), "keep: {last: 1}")
+    old = backup(drtool)
+    result = drtool.fails(1, "backup", "shop", "--prune", "--log-format", form, fail="prune.delete.before:1:error")
+    (new,) = [i for i in drtool.backups("shop") if i != old]
+    assert new in result.out and "rows" in result.out, result
+    if form == "json":
+        (line,) = [line for line in map(json.loads, result.err.splitlines()) if line["level"] == "error"]
+        assert "the backup is good" in line["message"] and line.get("backup") in (None, new), line
+    else:
+        assert "the backup is good" in result.err
+    assert new in drtool.ok("list", "shop").out
+    drtool.ok("check", "shop")
 
 
 def test_a_backup_that_shrank_is_suspect_and_blocks_prune_until_it_is_accepted(drtool, pg15, shop):
@@ -458,6 +473,22 @@ def test_another_server_under_the_same_name_is_refused_until_it_is_said(drtool, 
     drtool.fails(7, "backup", one.url("shop"), "--name", "shop")
     drtool.ok("prune", "shop", "--keep-last", "1")
     assert len(drtool.backups("shop")) == 2, "retention counted one identity against the other"
+
+
+def test_a_first_backup_that_was_killed_after_its_manifest_tells_whose_the_source_is(drtool, make_server):
+    one, two = make_server(15, fresh=True), make_server(15, fresh=True)
+    for server in (one, two):
+        server.create_db("shop")
+        server.sql("shop", "create table t (i int); insert into t values (1), (2)")
+    killed = drtool.run("backup", one.url("shop"), "--name", "shop", fail="backup.manifest.after:1:kill")
+    assert killed.code == -signal.SIGKILL
+    first = drtool.backups("shop")
+    assert len(first) == 1 and not (drtool.store / "shop" / "source.json").exists()
+    result = drtool.fails(7, "backup", two.url("shop"), "--name", "shop")
+    for server in (one, two):
+        assert server.sql("postgres", "select system_identifier from pg_control_system()") in result.err
+    assert drtool.backups("shop") == first
+    drtool.ok("backup", one.url("shop"), "--name", "shop")
 
 
 def test_a_cluster_name_stands_for_the_identity(drtool, make_server):

@@ -120,6 +120,66 @@ def test_a_store_that_cannot_be_opened_is_named_and_the_other_gets_the_backup(sh
     assert "offsite" in result.text and len(drtool.backups("shop")) == 3
 
 
+def test_what_only_the_second_store_remembers_makes_a_backup_suspect(drtool, pg15, make_db):
+    db = make_db(pg15, "create table t (i int); insert into t select generate_series(1, 100); create table u (i int); insert into u values (1)")
+    drtool.config(f"stores: {{old: {{url: \"{drtool.store_url}\"}}, new: {{url: \"file://{drtool.dir}/new\"}}}}\n"
+                  f"sources: {{shop: {{url: \"{pg15.url(db)}\", keep: {{last: 1}}}}}}\n")
+    drtool.env["DRTOOL_CONFIG"] = drtool.dir / "drtool.yaml"
+    drtool.ok("backup", "shop", "--to", "old")
+    (first,) = drtool.backups("shop")
+    pg15.sql(db, "truncate u")
+    result = drtool.fails(3, "backup", "shop", "--to", "new", "--to", "old", "--prune")
+    assert "suspect" in result.err and "public.u" in result.err, result
+    assert first in drtool.backups("shop") and len(drtool.backups("shop")) == 2
+    assert all(b["suspect"] for b in drtool.ok("list", "--json", "--from", "new").json[0]["backups"])
+
+
+@pytest.mark.parametrize("rule", ["{}@open[lock/]:1:EROFS", "{}@get[source.json]:1:EIO", "{}@list:1:EIO"])
+@pytest.mark.parametrize("bad", ["store", "offsite"])
+def test_a_store_that_fails_before_the_first_byte_is_an_outcome_where_another_is_left(shop, rule, bad):
+    drtool = two_stores(shop)
+    first, second = drtool.backups("shop"), stored(drtool.second)
+    result = drtool.fails(3, *BACKUP, env=with_fault(rule.format("/" + bad)))
+    assert "injected" in result.err and ("offsite" if bad == "offsite" else "local") in result.err, result
+    assert len(drtool.backups("shop")) == len(first) + (bad == "offsite")
+    assert len(stored(drtool.second)) == len(second) + (bad != "offsite")
+    drtool.ok(*BACKUP)
+
+
+def test_a_lock_that_is_held_in_one_of_two_stores_ends_the_backup(shop):
+    drtool = two_stores(shop)
+    process = drtool.start(*BACKUP, "--to", "offsite", fail="backup.scope.begun:1:delay=3000")
+    fault.wait_until(lambda: fault.leftovers(drtool.second / "shop" / "backup"), "the archive is begun")
+    drtool.fails(6, *BACKUP)
+    assert fault.end(process)[0] == 0
+
+
+@pytest.mark.parametrize("bad", ["store", "offsite"])
+def test_a_store_that_failed_in_the_backup_is_not_pruned_and_the_other_is(shop, bad):
+    drtool = two_stores(shop)
+    config = drtool.dir / "drtool.yaml"
+    drtool.config(config.read_text().replace("split_above", "keep: {last: 1}, split_above"))
+    good, spared = (stored, drtool.second), (stored, drtool.store)
+    if bad == "offsite":
+        good, spared = spared, good
+    before = spared[0](spared[1])
+    assert before
+    result = drtool.fails(3, *BACKUP, "--prune", "--store-stall", "1s", env=with_fault(f"/{bad}@write[.tar.gz]:30000:stall"), timeout=90)
+    assert ("offsite" if bad == "offsite" else "local") in result.err, result
+    assert len(good[0](good[1])) == 1 and spared[0](spared[1]) == before
+
+
+def test_a_prune_that_fails_in_one_store_goes_on_in_the_next(shop):
+    drtool = two_stores(shop)
+    config = drtool.dir / "drtool.yaml"
+    drtool.config(config.read_text().replace("split_above", "keep: {last: 1}, split_above"))
+    drtool.ok(*BACKUP)
+    known = drtool.backups("shop")
+    result = drtool.fails(1, *BACKUP, "--prune", env=with_fault("/store@delete[.json]:1:EIO"))
+    assert "injected" in result.err
+    assert len(stored(drtool.second)) == 1 and len(drtool.backups("shop")) == len(known) + 1
+
+
 def test_a_restore_goes_on_in_the_other_store_when_one_fails(shop):
     drtool = two_stores(shop)
     copy = f"{shop.db}_other"
