@@ -105,11 +105,11 @@ static enum status backup_one(struct cli *cli, const struct op_source *s, struct
 	/* "Nothing matches" answers a search; a database that is not there is a failure. */
 	if (st == ST_NOT_FOUND)
 		st = err->code = ST_FAILED;
-	if (st == ST_INCOMPLETE)
+	if (r.listed && st)
 		name_failed_stores(&r.stores, err);
 	if (cli->f.dry_run && !st)
 		cmd_print_lines(cli, buf_str(&r.plan));
-	else if (!st || st == ST_INCOMPLETE)
+	else if (r.listed)
 		print_result(cli, s, &r);
 	return st;
 }

@@ -98,9 +98,11 @@ struct backup_result {
 	struct duration took, sync_time;
 	struct buf plan;              /* --dry-run: lines */
 	struct prune_result prune;
+	bool listed;                  /* in some store, whatever failed afterwards */
 	bool pruned;
 };
-/* ST_OK; ST_INCOMPLETE where some store failed or the backup is suspect (kept); else nothing is listed anywhere. */
+/* ST_OK; ST_INCOMPLETE where some store failed or the backup is suspect (kept); else what failed is the backup or, where it is listed,
+ * the prune after it. */
 enum status op_backup(struct op_env *env, const struct backup_request *q, struct backup_result *r, struct error *err) MUST_CHECK;
 void backup_result_release(struct backup_result *r);
 
