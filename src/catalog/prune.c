@@ -158,15 +158,55 @@ static enum status find_unfinished(struct run *run, const struct prune_input *in
 	return storage_uncommitted(run, &in->store->storage, prefix, INSTANT_NONE, &p->unfinished, err);
 }
 
-static enum status make_plan(struct run *run, const struct prune_input *in, struct plan *p, char **blocked, struct error *err)
+static int by_key(const void *key, const void *part) { return strcmp(key, ((const struct part *)part)->key); }
+
+static const struct part *find_part(const struct plan *p, const char *key)
+{
+	return p->parts ? bsearch(key, p->part, p->parts, sizeof *p->part, by_key) : NULL;
+}
+
+/* Why the backup cannot be whole, by names and sizes alone; NULL: nothing known. Owned. */
+static char *why_not_whole(const struct plan *p, const char *source, const struct manifest *m)
+{
+	for (size_t i = 0; i < m->objects; i++) {
+		CLEANUP(cstr_release) char *key = catalog_key(source, "backup", m->object[i].key);
+		const struct part *part = find_part(p, key);
+
+		if (!part)
+			return xasprintf("volume %s is missing", m->object[i].key);
+		if (part->size != m->object[i].size)
+			return xasprintf("volume %s has %" PRIu64 " bytes, the manifest says %" PRIu64, m->object[i].key, part->size,
+					 m->object[i].size);
+	}
+	return NULL;
+}
+
+/* Before the decision: what is not whole must not count as good. */
+static void find_not_whole(const char *source, struct plan *p, struct strlist *notes)
+{
+	for (size_t i = 0; i < p->catalog.backups; i++) {
+		struct catalog_backup *b = &p->catalog.backup[i];
+
+		if (b->bad)
+			continue;
+		b->bad_because = why_not_whole(p, source, &b->manifest);
+		b->bad = b->bad_because != NULL;
+		if (b->bad)
+			strlist_take(notes, xasprintf("backup %s is bad: %s", b->manifest.id, b->bad_because));
+	}
+}
+
+static enum status make_plan(struct run *run, const struct prune_input *in, struct plan *p, struct prune_result *result,
+			     struct error *err)
 {
 	if (lease_list(run, in->store, in->source, &p->leased, err) || catalog_read(run, in->store, in->source, &p->catalog, err) ||
 	    list_parts(run, in, p, err) || find_old(run, in, p, err) || find_abandoned(run, in, p, err) ||
 	    find_unfinished(run, in, p, err))
 		return error_add(err, "prune of %s deleted nothing", in->source);
+	find_not_whole(in->source, p, &result->notes);
 	p->decision = xcalloc(p->catalog.backups + 1, sizeof *p->decision);
 	const struct retention_input r = {.catalog = &p->catalog, .policy = in->policy, .leased = &p->leased, .now = in->now};
-	retention_decide(&r, p->decision, blocked);
+	retention_decide(&r, p->decision, &result->blocked);
 	return ST_OK;
 }
 
@@ -246,10 +286,9 @@ static enum status remove_backup(struct run *run, const struct prune_input *in, 
 
 static uint64_t size_of(const struct plan *p, const char *key)
 {
-	for (size_t i = 0; i < p->parts; i++)
-		if (!strcmp(p->part[i].key, key))
-			return p->part[i].size;
-	return 0;
+	const struct part *part = find_part(p, key);
+
+	return part ? part->size : 0;
 }
 
 static enum status remove_abandoned(struct run *run, const struct prune_input *in, const struct plan *p, struct prune_result *r,
@@ -364,7 +403,7 @@ enum status prune_run(struct run *run, const struct prune_input *in, struct prun
 
 	if (!in->dry_run && !in->lock)
 		return error_set(err, ST_FAILED, "prune of %s without a lock", in->source);
-	if (!make_plan(run, in, &plan, &result->blocked, err)) {
+	if (!make_plan(run, in, &plan, result, err)) {
 		fill_result(&plan, result);
 		if (result->blocked) {
 			error_set(err, ST_REFUSED, "prune of %s deleted nothing: %s", in->source, result->blocked);

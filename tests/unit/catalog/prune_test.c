@@ -77,6 +77,34 @@ TEST("prune removes what no rule keeps, manifest and archive, and writes a recor
 	fix_close(&f);
 }
 
+TEST("a backup whose volume is gone or cut does not count: the restorable one before it stays")
+{
+	static const struct {
+		const char *volume, *why; /* NULL: deleted */
+	} cases[] = {{NULL, "volume " D ".tar.gz is missing"}, {"arch", "volume " D ".tar.gz has 4 bytes, the manifest says 7"}};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		CLEANUP(prune_result_release) struct prune_result r = PRUNE_RESULT_INIT;
+		struct error err = ERROR_INIT;
+		struct fix f;
+
+		fix_open(&f, NOW, NULL);
+		four(&f);
+		if (cases[i].volume)
+			fix_put(&f, FOLDER D ".tar.gz", cases[i].volume);
+		else
+			CHECK_OK(storage_delete(&f.run, &f.store.storage, FOLDER D ".tar.gz", NULL, &err), err);
+		CHECK_OK(prune(&f, &(struct keep_policy){.last = 1}, false, &r, &err), err);
+		CHECK_INT(r.removed, 2);
+		CHECK(fix_has(&f, FOLDER C ".json") && fix_has(&f, FOLDER C ".tar.gz") && !fix_has(&f, FOLDER B ".json"));
+		CHECK_STR(r.backup[2].reasons.item[0], "last 1 of 1");
+		CHECK_STR(r.backup[3].reasons.item[0], "bad, but newer than the last good");
+		CHECK_INT(r.notes.len, 1);
+		CHECK_HAS(r.notes.item[0], cases[i].why);
+		fix_close(&f);
+	}
+}
+
 TEST("a dry run of prune says the same and deletes nothing")
 {
 	CLEANUP(prune_result_release) struct prune_result r = PRUNE_RESULT_INIT;
