@@ -232,7 +232,7 @@ static bool cut_largest(const json_t *j, struct limits *l)
 	return true;
 }
 
-void manifest_write(const struct manifest *m, struct buf *to)
+enum status manifest_write(const struct manifest *m, struct buf *to, struct error *err)
 {
 	struct limits l = no_limits(m);
 	bool fits = false, first = true;
@@ -243,13 +243,14 @@ void manifest_write(const struct manifest *m, struct buf *to)
 		fits = (first && print(j, true, to)) || print(j, false, to);
 		first = false;
 		if (fits)
-			return;
+			break;
 		/* Long texts first: a shortened note says more than none. */
 		if (l.text > TEXT_CUT)
 			l.text = TEXT_CUT;
 		else if (!cut_largest(j, &l))
-			return;
+			return error_set(err, ST_FAILED, "the manifest does not fit into %u bytes (%zu volumes)", MANIFEST_MAX, m->objects);
 	}
+	return ST_OK;
 }
 
 /* ---- reading ---- */

@@ -54,8 +54,9 @@ struct manifest {
 };
 #define MANIFEST_INIT {0}
 
-/* The bytes, at most MANIFEST_MAX; lists that do not fit are cut at the end and counted. */
-void manifest_write(const struct manifest *m, struct buf *to);
+/* The bytes, at most MANIFEST_MAX; lists that do not fit are cut at the end and counted. ST_FAILED: what cannot be cut, the volumes,
+ * is too much. */
+enum status manifest_write(const struct manifest *m, struct buf *to, struct error *err) MUST_CHECK;
 /* The same as a JSON object without checksum, uncut: the head of drtool/manifest.json. */
 json_t *manifest_json(const struct manifest *m);
 /* ST_BAD: no manifest or a damaged one; ST_UNSUPPORTED: a later format or an unknown word in "requires". Unknown keys: ignored. */

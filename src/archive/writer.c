@@ -6,7 +6,8 @@
 #define LINES_IN_MEMORY (4u * 1024 * 1024)
 #define HELD_IN_MEMORY (1u * 1024 * 1024)
 #define VOLUME_DEFAULT ((uint64_t)128 << 30)
-#define VOLUMES_OF_A_SIZE 64u
+#define VOLUMES_OF_FIRST_SIZE 64u
+#define VOLUMES_OF_A_SIZE 16u
 
 enum status archive_writer_new(struct archive_writer **to, const struct archive_spec *spec, struct error *err)
 {
@@ -144,10 +145,11 @@ enum status writer_end_volume(struct archive_writer *w, const void *trailer, siz
 	return ST_OK;
 }
 
-/* After each 64 volumes the size doubles: the manifest, which lists them all, stays small whatever the size of the database. */
+/* After 64 volumes, and then after each 16, the size doubles: the manifest lists them all, and the list must fit whatever the size of
+ * the database. */
 static uint64_t volume_limit(const struct archive_writer *w)
 {
-	uint32_t doublings = w->volume / VOLUMES_OF_A_SIZE;
+	uint32_t doublings = w->volume < VOLUMES_OF_FIRST_SIZE ? 0 : (w->volume - VOLUMES_OF_FIRST_SIZE) / VOLUMES_OF_A_SIZE + 1;
 	uint64_t limit = w->spec.volume_size;
 
 	while (doublings-- && limit < UINT64_MAX / 4)

@@ -306,7 +306,7 @@ TEST("objects are registered by several threads while another appends")
 	CHECK_INT(volumes_check(&s), 0);
 }
 
-TEST("after each 64 volumes their size doubles")
+TEST("after 64 volumes, then after each 16, their size doubles")
 {
 	CLEANUP(volumes_release) struct volumes s = {0};
 	struct maker m;
@@ -318,6 +318,7 @@ TEST("after each 64 volumes their size doubles")
 	maker_finish(&m);
 	CHECK(s.volume[10].len > 2000 && s.volume[10].len < 5000);
 	CHECK(s.volume[70].len > 4000);
+	CHECK(s.volume[84].len > 8000);
 	CHECK(s.volumes > 64 && s.volumes < VOLUMES_KEPT);
 	CHECK_INT(volumes_check(&s), 0);
 }

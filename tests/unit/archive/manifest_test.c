@@ -58,7 +58,7 @@ TEST("a manifest comes back as it was written")
 	CLEANUP(manifest_release) struct manifest m = sample();
 	CLEANUP(manifest_release) struct manifest back = MANIFEST_INIT;
 
-	manifest_write(&m, &b);
+	CHECK_OK(manifest_write(&m, &b, &err), err);
 	CHECK_OK(manifest_read(b.data, b.len, &back, &err), err);
 	CHECK_STR(back.id, m.id);
 	CHECK_STR(back.scope[0].position, "0/16B3748");
@@ -66,7 +66,7 @@ TEST("a manifest comes back as it was written")
 	CHECK_INT(back.finished.us, m.finished.us);
 	CHECK_INT(json_integer_value(json_object_get(back.shrink, "shop\tpublic.items")), 3);
 	CHECK(!back.truncated);
-	manifest_write(&back, &again);
+	CHECK_OK(manifest_write(&back, &again, &err), err);
 	CHECK_STR(again.data, b.data);
 	CLEANUP(js_decref) json_t *j = manifest_json(&m);
 	CHECK(json_object_get(j, "notes") && !json_object_get(j, "checksum"));
@@ -79,7 +79,7 @@ TEST("no byte of a manifest can change, go or be added unseen")
 	CLEANUP(manifest_release) struct manifest m = sample();
 	struct manifest back = MANIFEST_INIT;
 
-	manifest_write(&m, &b);
+	CHECK_OK(manifest_write(&m, &b, &err), err);
 	for (size_t i = 0; i < b.len; i++) {
 		for (int bit = 0; bit < 8; bit++) {
 			b.data[i] ^= (char)(1 << bit);
@@ -161,7 +161,7 @@ TEST("lists that do not fit are cut and counted, and the manifest stays within i
 	CLEANUP(cstr_release) char *huge = xcalloc(1, 100001);
 	memset(huge, 'e', 100000);
 	strlist_add(&m.tags, huge);
-	manifest_write(&m, &b);
+	CHECK_OK(manifest_write(&m, &b, &err), err);
 	CHECK(b.len <= MANIFEST_MAX && b.len > MANIFEST_MAX / 2);
 	CHECK_OK(manifest_read(b.data, b.len, &back, &err), err);
 	CHECK(back.truncated);
@@ -174,6 +174,14 @@ TEST("lists that do not fit are cut and counted, and the manifest stays within i
 	CHECK_INT(json_integer_value(json_object_get(json_object_get(j, "cut"), "shrink")), 3002 - json_object_size(back.shrink));
 }
 
+static void add_volumes(struct manifest *m, size_t n)
+{
+	m->object = xrealloc(m->object, n * sizeof *m->object);
+	for (; m->objects < n; m->objects++)
+		m->object[m->objects] =
+			(struct manifest_object){.key = xasprintf("%s.v%04zu.tar.gz", m->id, m->objects + 1), .size = 137438953472};
+}
+
 TEST("three hundred volumes fit into a manifest")
 {
 	CLEANUP(error_release) struct error err = ERROR_INIT;
@@ -181,15 +189,22 @@ TEST("three hundred volumes fit into a manifest")
 	CLEANUP(manifest_release) struct manifest m = sample();
 	CLEANUP(manifest_release) struct manifest back = MANIFEST_INIT;
 
-	m.object = xrealloc(m.object, 300 * sizeof *m.object);
-	for (; m.objects < 300; m.objects++)
-		m.object[m.objects] =
-			(struct manifest_object){.key = xasprintf("%s.v%04zu.tar.gz", m.id, m.objects + 1), .size = 137438953472};
-	manifest_write(&m, &b);
+	add_volumes(&m, 300);
+	CHECK_OK(manifest_write(&m, &b, &err), err);
 	CHECK(b.len <= MANIFEST_MAX);
 	CHECK_OK(manifest_read(b.data, b.len, &back, &err), err);
 	CHECK_INT(back.objects, 300);
 	CHECK_STR(back.object[299].key, "20261120T020000Z-7f3a.v0300.tar.gz");
+}
+
+TEST("more volumes than fit into a manifest are an error, not a manifest that nobody reads")
+{
+	CLEANUP(error_release) struct error err = ERROR_INIT;
+	CLEANUP(buf_release) struct buf b = BUF_INIT;
+	CLEANUP(manifest_release) struct manifest m = sample();
+
+	add_volumes(&m, 500);
+	CHECK_ERR(manifest_write(&m, &b, &err), err, ST_FAILED, "500 volumes");
 }
 
 TEST("a backup's id tells its start")

@@ -69,6 +69,7 @@ void fix_age(struct fix *f UNUSED, const char *key, int seconds)
 
 void fix_backup(struct fix *f, const struct made *b)
 {
+	CLEANUP(error_release) struct error err = ERROR_INIT;
 	CLEANUP(manifest_release) struct manifest m = MANIFEST_INIT;
 	CLEANUP(buf_release) struct buf text = BUF_INIT;
 	CLEANUP(cstr_release) char *key = xasprintf("shop/backup/%s.json", b->id),
@@ -97,7 +98,7 @@ void fix_backup(struct fix *f, const struct made *b)
 	m.object = xcalloc(1, sizeof *m.object);
 	m.object[0] = (struct manifest_object){.key = xasprintf("%s.tar.gz", b->id), .size = 7};
 	m.objects = 1;
-	manifest_write(&m, &text);
+	CHECK_OK(manifest_write(&m, &text, &err), err);
 	fix_put(f, volume, "archive");
 	fix_put(f, key, text.data);
 }
