@@ -155,9 +155,10 @@ enum status reading_archive(struct op_env *env, struct reading *r, struct error 
 	if (strcmp(r->backup->manifest.kind, "dump"))
 		return error_set(err, ST_UNSUPPORTED, "backup %s is of kind %s", r->backup->manifest.id, r->backup->manifest.kind);
 	reading_ranges(r);
-	/* Trailer and root: a second time, then from another copy, as for every other range. */
+	/* Trailer and root: a second time, then from another copy, as for every other range. What was distrusted is forgotten with the
+	 * next range, so the number of copies ends this, too. */
 	enum status st = archive_reader_open(env->run, &r->ranges, r->dir.path, &r->reader, err);
-	for (bool again = true; st == ST_BAD && (again || distrust(r)); again = !again) {
+	for (size_t i = 1; st == ST_BAD && i < 2 * r->stores.opened && (i % 2 || distrust(r)); i++) {
 		error_release(err);
 		st = archive_reader_open(env->run, &r->ranges, r->dir.path, &r->reader, err);
 	}

@@ -109,6 +109,24 @@ def test_an_archive_that_is_missing_is_said_and_is_bad(shop):
     assert drtool.run("restore", "shop", "--into", shop.server.url(f"{shop.db}_copy")).code in (1, 4)
 
 
+def test_a_root_damaged_in_every_copy_ends_the_restore(shop):
+    drtool = shop.fresh()
+    second = drtool.dir / "offsite"
+    shop.configure(drtool, shop.db, second=second)
+    drtool.ok("backup", "shop")
+    name = drtool.archives("shop")[-1].name
+    for store in (drtool.store, second):
+        path = store / "shop" / "backup" / name
+        data = bytearray(path.read_bytes())
+        data[-29 - 86 - 20] ^= 1
+        fault.write(path, bytes(data))
+    copy = f"{shop.db}_copy"
+    backup = drtool.backups("shop")[-1]
+    result = drtool.run("restore", "shop", "--backup", backup, "--into", shop.server.url(copy), timeout=30)
+    assert result.code == 4 and "root" in result.err, result
+    assert copy not in shop.server.databases()
+
+
 # --- manifests ---
 
 def change_manifest(drtool, change):
