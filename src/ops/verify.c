@@ -22,7 +22,7 @@ struct verifying {
 static void drop_databases(struct verifying *v)
 {
 	struct exchange_pair *pair = xcalloc(v->plan.scopes, sizeof *pair);
-	struct exchange_request q = {.action = EXCHANGE_DROP, .pair = pair, .pairs = v->plan.scopes, .run = v->run_id};
+	struct exchange_request q = {.action = EXCHANGE_DROP, .pair = pair, .run = v->run_id};
 	CLEANUP(error_release) struct error e = ERROR_INIT;
 	char none[] = "";
 	struct run run = *v->env->run;
@@ -30,9 +30,12 @@ static void drop_databases(struct verifying *v)
 	run.cancel = NULL;
 	run.deadline = INSTANT_NONE;
 	run = run_within(&run, DURATION_SECONDS(60));
+	/* A plan that failed has a scope without a target. */
 	for (size_t i = 0; i < v->plan.scopes; i++)
-		pair[i] = (struct exchange_pair){.name = v->plan.scope[i].target, .loaded = v->plan.scope[i].target, .aside = none};
-	if (v->plan.scopes && v->driver->exchange(&run, &v->endpoint, &q, &e))
+		if (v->plan.scope[i].target)
+			pair[q.pairs++] = (struct exchange_pair){
+				.name = v->plan.scope[i].target, .loaded = v->plan.scope[i].target, .aside = none};
+	if (q.pairs && v->driver->exchange(&run, &v->endpoint, &q, &e))
 		notes_add(v->env->notes, "databases of this verify may be left on the scratch server: %s", error_text(&e));
 	free(pair);
 }

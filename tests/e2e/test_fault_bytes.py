@@ -231,6 +231,20 @@ def test_an_archive_taken_apart_and_put_together_again_is_whole(shop):
     shop.server.drop_db(f"{shop.db}_copy")
 
 
+def test_a_verify_on_a_server_of_others_ends_where_the_entry_of_a_database_is_damaged(shop):
+    drtool = shop.fresh()
+    path = drtool.dir / "drtool.yaml"
+    path.write_text(path.read_text().replace("shop: {", f"shop: {{scratch: \"{shop.server.url()}\", ", 1))
+    archive = fault_archive.Archive(drtool.archives("shop")[0])
+    member = next(m for m in archive.members if archive.object_of(m)["path"].endswith("/database.json"))
+    member.plain = member.plain[:512] + member.plain[512:].replace(b"{", b"[", 1)
+    fault_archive.publish(drtool, archive.build())
+    before = shop.server.databases()
+    result = drtool.fails(4, "verify", "shop")
+    assert "database.json" in result.err and "may be left" not in result.err, result
+    assert shop.server.databases() == before
+
+
 def path_of(archive, kind, path):
     """Gives the first object of this kind another path, in root and tar header."""
     number, o = next((i, o) for i, o in enumerate(archive.objects) if o["kind"] == kind)
