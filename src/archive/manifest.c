@@ -100,17 +100,33 @@ static void set_objects(json_t *j, const struct manifest *m)
 	js_set_new(j, "objects", a);
 }
 
+struct table_rows {
+	const char *key;
+	json_t *rows;
+};
+
+static int by_rows(const void *a, const void *b)
+{
+	const struct table_rows *x = a, *y = b;
+	json_int_t n = json_integer_value(x->rows), m = json_integer_value(y->rows);
+
+	return n != m ? (n < m) - (n > m) : strcmp(x->key, y->key);
+}
+
+/* The n tables with the most rows. */
 static void set_shrink(json_t *j, const struct manifest *m, size_t n)
 {
-	json_t *to = json_object(), *value;
+	json_t *to = json_object(), *rows;
+	struct table_rows *all = xcalloc(json_object_size(m->shrink) + 1, sizeof *all);
+	size_t found = 0;
 	const char *key;
 
-	if (m->shrink)
-		json_object_foreach (m->shrink, key, value) {
-			if (!n--)
-				break;
-			json_object_set(to, key, value);
-		}
+	json_object_foreach (m->shrink, key, rows)
+		all[found++] = (struct table_rows){key, rows};
+	qsort(all, found, sizeof *all, by_rows);
+	for (size_t i = 0; i < found && i < n; i++)
+		json_object_set(to, all[i].key, all[i].rows);
+	free(all);
 	js_set_new(j, list_key[SHRINK], to);
 }
 

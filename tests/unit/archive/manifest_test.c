@@ -172,6 +172,7 @@ TEST("lists that do not fit are cut and counted, and the manifest stays within i
 	CHECK_OK(js_parse(b.data, b.len, "test", &j, &err), err);
 	CHECK_INT(json_integer_value(json_object_get(json_object_get(j, "cut"), "notes")), 3001 - back.notes.len);
 	CHECK_INT(json_integer_value(json_object_get(json_object_get(j, "cut"), "shrink")), 3002 - json_object_size(back.shrink));
+	CHECK(json_object_get(back.shrink, "shop\tpublic.table_2999") && !json_object_get(back.shrink, "shop\tpublic.table_0"));
 }
 
 static void add_volumes(struct manifest *m, size_t n)
