@@ -266,9 +266,22 @@ static enum status read_proofs(struct run *run, struct store *s, const char *sou
 	return st;
 }
 
+static const struct mark_kind accepts = {"accept", apply_accept}, pins = {"pin", apply_pin};
+
+enum status catalog_pinned(struct run *run, struct store *s, const char *source, const char *id, bool *pinned, struct error *err)
+{
+	struct catalog_backup b = {0};
+	struct catalog one = {.backup = &b, .backups = 1};
+
+	snprintf(b.manifest.id, sizeof b.manifest.id, "%s", id);
+	enum status st = read_marks(run, s, source, &pins, &one, err);
+	*pinned = b.pins > 0;
+	backup_release(&b);
+	return st;
+}
+
 enum status catalog_read(struct run *run, struct store *s, const char *source, struct catalog *c, struct error *err)
 {
-	static const struct mark_kind accepts = {"accept", apply_accept}, pins = {"pin", apply_pin};
 	struct catalog read = CATALOG_INIT;
 
 	if (read_manifests(run, s, source, &read, err) || read_marks(run, s, source, &accepts, &read, err) ||

@@ -42,6 +42,8 @@ struct catalog {
 /* Reads manifests, pins, accepts and evidence of one source. Any list or read error is an error; a damaged manifest is not. */
 enum status catalog_read(struct run *run, struct store *s, const char *source, struct catalog *c, struct error *err) MUST_CHECK;
 void catalog_release(struct catalog *c);
+/* Whether a pin of this backup is in force now. */
+enum status catalog_pinned(struct run *run, struct store *s, const char *source, const char *id, bool *pinned, struct error *err) MUST_CHECK;
 /* Names of sources in the store. */
 enum status catalog_sources(struct run *run, struct store *s, struct strlist *to, struct error *err) MUST_CHECK;
 

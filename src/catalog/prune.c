@@ -243,19 +243,30 @@ static enum status delete_object(struct run *run, const struct prune_input *in, 
 	return ST_OK;
 }
 
+/* Looked at again: a restore may have begun since the decision, or somebody may have pinned it. *why NULL: no. */
+static enum status why_needed(struct run *run, const struct prune_input *in, const char *id, const char **why, struct error *err)
+{
+	CLEANUP(strlist_release) struct strlist leased = STRLIST_INIT;
+	bool pinned = false;
+
+	if (lease_list(run, in->store, in->source, &leased, err) || catalog_pinned(run, in->store, in->source, id, &pinned, err))
+		return err->code;
+	*why = strlist_has(&leased, id) ? "leased" : pinned ? "pinned" : NULL;
+	return ST_OK;
+}
+
 static enum status remove_backup(struct run *run, const struct prune_input *in, const struct plan *p, struct prune_result *r,
 				 struct prune_backup *b, struct error *err)
 {
 	CLEANUP(cstr_release) char *name = xasprintf("%s.json", b->id);
 	CLEANUP(cstr_release) char *key = catalog_key(in->source, "backup", name);
-	CLEANUP(strlist_release) struct strlist leased = STRLIST_INIT;
+	const char *needed = NULL;
 
-	/* Looked at again: a restore may have begun since the decision. */
-	if (lease_list(run, in->store, in->source, &leased, err))
+	if (why_needed(run, in, b->id, &needed, err))
 		return err->code;
-	if (strlist_has(&leased, b->id)) {
+	if (needed) {
 		b->action = PRUNE_KEPT;
-		strlist_add(&b->reasons, "leased");
+		strlist_add(&b->reasons, needed);
 		return ST_OK;
 	}
 	if (delete_object(run, in, key, &b->until, err))
