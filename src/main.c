@@ -1,6 +1,7 @@
 /* Where the process begins: what must be settled before the first thread, the thread that reads signals, the exit status. */
 #include "commands/command.h"
 
+#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -34,6 +35,14 @@ static void read_signals(void *arg)
 	cancel_fire(cancel, first);
 	if (!sigwait(&handled, &second))
 		_exit(128 + second);
+}
+
+/* Else the next file that is opened would be stdout, and messages would land in it. */
+static void open_streams(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0)
+			die("cannot open /dev/null");
 }
 
 static void harden(void)
@@ -72,6 +81,7 @@ static void start_signals(void)
 
 int main(int argc, char **argv)
 {
+	open_streams();
 	failpoint_init();
 	harden();
 	start_signals();

@@ -31,18 +31,18 @@ static size_t deflate_deflate(void *state, const void *in, size_t n, void *out, 
 {
 	struct state *s = state;
 
-	if (!s->out)
-		s->out = libdeflate_alloc_compressor(s->level);
-	return s->out ? libdeflate_gzip_compress(s->out, in, n, out, cap) : 0;
+	if (!s->out && !(s->out = libdeflate_alloc_compressor(s->level)))
+		die("out of memory");
+	return libdeflate_gzip_compress(s->out, in, n, out, cap);
 }
 
 static bool deflate_inflate(void *state, const void *in, size_t n, size_t *used, void *out, size_t cap, size_t *out_len)
 {
 	struct state *s = state;
 
-	if (!s->in)
-		s->in = libdeflate_alloc_decompressor();
-	return s->in && libdeflate_gzip_decompress_ex(s->in, in, n, out, cap, used, out_len) == LIBDEFLATE_SUCCESS;
+	if (!s->in && !(s->in = libdeflate_alloc_decompressor()))
+		die("out of memory");
+	return libdeflate_gzip_decompress_ex(s->in, in, n, out, cap, used, out_len) == LIBDEFLATE_SUCCESS;
 }
 
 const struct gzip_engine gzip_libdeflate = {

@@ -33,7 +33,7 @@ static size_t zlib_deflate(void *state, const void *in, size_t n, void *out, siz
 	struct state *s = state;
 
 	if (!s->out_open && deflateInit2(&s->out, s->level, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
-		return 0;
+		die("out of memory");
 	s->out_open = true;
 	deflateReset(&s->out);
 	s->out.next_in = (Bytef *)(uintptr_t)in;
@@ -48,7 +48,7 @@ static bool zlib_inflate(void *state, const void *in, size_t n, size_t *used, vo
 	struct state *s = state;
 
 	if (!s->in_open && inflateInit2(&s->in, 15 + 16) != Z_OK)
-		return false;
+		die("out of memory");
 	s->in_open = true;
 	inflateReset(&s->in);
 	s->in.next_in = (Bytef *)(uintptr_t)in;

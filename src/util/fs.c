@@ -295,6 +295,9 @@ enum status tmpdir_make(struct tmpdir *t, const char *prefix, struct error *err)
 
 	if (!mkdtemp(path)) {
 		error_errno(err, errno, "cannot make a temporary folder %s", path);
+		/* "Nothing matches" is the answer to another question. */
+		if (err->code == ST_NOT_FOUND)
+			err->code = ST_IO;
 		free(path);
 		return err->code;
 	}

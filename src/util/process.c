@@ -208,7 +208,13 @@ static enum status start(struct process *p, struct error *err)
 		cond_wait(&p->launched_cond, &p->mutex);
 	int failed = p->launch_errno;
 	mutex_unlock(&p->mutex);
-	return failed ? error_errno(err, failed, "cannot start %s", p->launch.program) : ST_OK;
+	if (!failed)
+		return ST_OK;
+	error_errno(err, failed, "cannot start %s", p->launch.program);
+	/* "Nothing matches" is the answer to another question. */
+	if (failed == ENOENT)
+		err->code = ST_UNSUPPORTED;
+	return err->code;
 }
 
 enum status process_start(struct process **p, const struct process_spec *spec, struct error *err)
@@ -217,7 +223,7 @@ enum status process_start(struct process **p, const struct process_spec *spec, s
 	CLEANUP(cstr_release) char *program = strchr(name, '/') ? xstrdup(name) : process_find(name, NULL);
 
 	if (!program)
-		return error_set(err, ST_NOT_FOUND, "the program %s is not in PATH", name);
+		return error_set(err, ST_UNSUPPORTED, "the program %s is not in PATH", name);
 	if (spec->uid && !spec->gid)
 		return error_set(err, ST_FAILED, "cannot start %s: a user without a group", name);
 	struct process *made = process_new(spec);
