@@ -162,7 +162,7 @@ enum status client_for_server(struct run *run, const struct endpoint *e, int maj
 	CLEANUP(buf_release) struct buf found = BUF_INIT;
 	describe_found(all, n, &found);
 	clients_free(all, n);
-	error_set(err, ST_NOT_FOUND, "the server has version %d, and no pg_dump of that version or a later one is here (%s)", major,
+	error_set(err, ST_UNSUPPORTED, "the server has version %d, and no pg_dump of that version or a later one is here (%s)", major,
 		  buf_str(&found));
 	return error_hint(err,
 			  "Install the client programs (Debian: apt-get install postgresql-client-%d), or set client_path to their "
@@ -187,7 +187,7 @@ enum status client_for_archive(struct run *run, const struct endpoint *e, int du
 	CLEANUP(buf_release) struct buf found = BUF_INIT;
 	describe_found(all, n, &found);
 	clients_free(all, n);
-	error_set(err, ST_NOT_FOUND, "this archive needs pg_restore of version %zu or later (%s)", oldest, buf_str(&found));
+	error_set(err, ST_UNSUPPORTED, "this archive needs pg_restore of version %zu or later (%s)", oldest, buf_str(&found));
 	return error_hint(err,
 			  "Install the client programs (Debian: apt-get install postgresql-client-%d), or set client_path to their "
 			  "folder.",

@@ -15,7 +15,7 @@ void client_release(struct client *c);
 /* All folders that have pg_dump and pg_restore, newest version first. Owned by the caller: clients_free. */
 struct client *clients_find(struct run *run, const struct endpoint *e, size_t *n);
 void clients_free(struct client *c, size_t n);
-/* The one for dumping a server of this major version: the same major, else the nearest newer. ST_NOT_FOUND names the fix. A note
+/* The one for dumping a server of this major version: the same major, else the nearest newer. ST_UNSUPPORTED names the fix. A note
  * says why where it is a newer one. */
 enum status client_for_server(struct run *run, const struct endpoint *e, int major, struct client *to,
 			      struct error *err) MUST_CHECK;

@@ -68,27 +68,18 @@ enum status bind_global(const struct bind *b, struct global_settings *g, struct 
 	return config_fill(b->config, SCOPE_GLOBAL, NULL, global_rows, g, err);
 }
 
-/* The settings of a source whose driver is known. */
-static enum status fill_settings(const struct bind *b, const struct config_section *section, struct op_source *s, struct error *err)
-{
-	if (config_fill(b->config, SCOPE_SOURCE, section, source_rows, &s->s, err))
-		return err->code;
-	if (!s->driver || s->params)
-		return ST_OK;
-	s->params = xcalloc(1, s->driver->params_size ? s->driver->params_size : 1);
-	return s->driver->settings ? config_fill(b->config, SCOPE_SOURCE, section, s->driver->settings, s->params, err) : ST_OK;
-}
-
 /* Moves the password out of the URL and keeps the rest in normal form. */
-static void take_url(struct url *u, struct op_source *s)
+static void move_password(struct url *u, struct secret *password, char **url)
 {
-	if (u->password && !secret_set(&s->password)) {
-		s->password.value = u->password;
+	if (u->password && !secret_set(password)) {
+		password->value = u->password;
 		u->password = NULL;
 	}
-	free(s->url);
-	s->url = url_print(u, false);
+	secret_text_release(url);
+	*url = url_print(u, false);
 }
+
+static void take_url(struct url *u, struct op_source *s) { move_password(u, &s->password, &s->url); }
 
 static enum status parse_source_url(const char *text, struct url *u, const struct driver **d, struct error *err)
 {
@@ -98,6 +89,33 @@ static enum status parse_source_url(const char *text, struct url *u, const struc
 		return err->code;
 	prefix = xasprintf("%s://", u->scheme);
 	return driver_for_url(prefix, d, err);
+}
+
+/* Moves the password out of the URL of the scratch server. */
+static enum status take_scratch(const struct config_section *section, struct op_source *s, struct error *err)
+{
+	CLEANUP(url_release) struct url u = URL_INIT;
+	const struct driver *d = NULL;
+
+	if (!s->s.scratch)
+		return ST_OK;
+	if (parse_source_url(s->s.scratch, &u, &d, err)) {
+		error_add(err, "scratch");
+		return section ? error_add(err, "%s: source %s", section->origin, section->name) : err->code;
+	}
+	move_password(&u, &s->scratch_password, &s->s.scratch);
+	return ST_OK;
+}
+
+/* The settings of a source whose driver is known. */
+static enum status fill_settings(const struct bind *b, const struct config_section *section, struct op_source *s, struct error *err)
+{
+	if (config_fill(b->config, SCOPE_SOURCE, section, source_rows, &s->s, err) || take_scratch(section, s, err))
+		return err->code;
+	if (!s->driver || s->params)
+		return ST_OK;
+	s->params = xcalloc(1, s->driver->params_size ? s->driver->params_size : 1);
+	return s->driver->settings ? config_fill(b->config, SCOPE_SOURCE, section, s->driver->settings, s->params, err) : ST_OK;
 }
 
 static enum status source_from_url(const struct bind *b, const char *text, const char *name, struct op_source *s, struct error *err)

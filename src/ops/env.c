@@ -7,6 +7,7 @@ void op_source_release(struct op_source *s)
 	cstr_release(&s->url);
 	cstr_release(&s->user);
 	secret_release(&s->password);
+	secret_release(&s->scratch_password);
 	if (s->params) {
 		settings_release(s->driver->settings, s->params);
 		free(s->params);

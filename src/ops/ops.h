@@ -37,7 +37,7 @@ struct source_settings {
 struct op_source {
 	char *name;
 	char *url, *user;        /* url without password */
-	struct secret password;
+	struct secret password, scratch_password; /* of url and of s.scratch, neither of which holds it */
 	const struct driver *driver; /* NULL: known by name only (store administration) */
 	void *params;
 	struct source_settings s;

@@ -8,7 +8,7 @@ struct verifying {
 	struct reading reading;
 	struct tmpdir dir;
 	const struct driver *driver;
-	struct op_source target;     /* the scratch server */
+	struct op_source target;     /* the scratch server; target.params may be those of q->configured */
 	void *scratch;
 	bool own_names;              /* scratch: URL: databases with random names, dropped at the end */
 	struct endpoint endpoint;
@@ -50,19 +50,32 @@ static void verifying_release(struct verifying *v)
 	strlist_release(&v->scopes);
 	strlist_release(&v->names);
 	free(v->rename);
+	if (v->q->configured && v->target.params == v->q->configured->params)
+		v->target.params = NULL;
 	if (v->target.driver)
 		op_source_release(&v->target);
 	reading_release(&v->reading);
 	tmpdir_release(&v->dir);
 }
 
-static enum status default_params(struct verifying *v, struct error *err)
+/* What the source says about programs and TLS holds for its scratch server, too; its user and password do not. */
+static enum status take_settings(struct verifying *v, struct error *err)
 {
-	v->target.driver = v->driver;
-	v->target.params = xcalloc(1, v->driver->params_size);
-	if (settings_defaults(source_rows, &v->target.s, err) || settings_defaults(v->driver->settings, v->target.params, err))
+	const struct op_source *s = v->q->configured;
+	struct op_source *t = &v->target;
+
+	t->driver = v->driver;
+	if (settings_defaults(source_rows, &t->s, err))
 		return err->code;
-	return ST_OK;
+	if (s && s->driver == v->driver) {
+		t->params = s->params;
+		t->s.tls = s->s.tls;
+		cstr_release(&t->s.tls_ca);
+		t->s.tls_ca = s->s.tls_ca ? xstrdup(s->s.tls_ca) : NULL;
+		return ST_OK;
+	}
+	t->params = xcalloc(1, v->driver->params_size);
+	return settings_defaults(v->driver->settings, t->params, err);
 }
 
 static enum status start_scratch(struct verifying *v, struct error *err)
@@ -76,11 +89,12 @@ static enum status start_scratch(struct verifying *v, struct error *err)
 		.room_needed = m->raw * 2 + (256u << 20),
 	};
 
-	if (default_params(v, err))
+	if (take_settings(v, err))
 		return err->code;
 	v->target.name = xstrdup("scratch");
 	if (s && s->s.scratch) {
 		v->target.url = xstrdup(s->s.scratch);
+		v->target.password = secret_copy(&s->scratch_password);
 		v->own_names = true;
 		return ST_OK;
 	}
@@ -137,8 +151,10 @@ static enum status load(struct verifying *v, struct error *err)
 		.request = &q,
 		.plan = &v->plan,
 		.table = &(struct buf)BUF_INIT,
+		.sum = xcalloc(v->plan.scopes, sizeof *l.sum),
 	};
 	enum status st = loading_run(&l, err);
+	free(l.sum);
 	buf_release(l.table);
 	return st;
 }

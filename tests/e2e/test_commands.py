@@ -193,6 +193,17 @@ def test_verify_without_a_server_binary_could_not_verify_and_is_not_bad(drtool, 
     assert not drtool.ok("list", "--json").json[0]["backups"][0]["bad"]
 
 
+def test_client_programs_that_are_missing_are_an_error_and_no_empty_answer(drtool, pg15, shop):
+    empty = drtool.dir / "empty"
+    empty.mkdir()
+    backup(drtool)
+    configure(drtool, pg15.url(shop), f"client_path: {empty}\nscratch: \"{pg15.url('postgres')}\"")
+    for command in ("backup", "verify"):
+        result = drtool.fails(1, command, "shop")
+        assert "none is installed" in result.err, result
+    assert len(drtool.backups("shop")) == 1
+
+
 def test_verify_uses_the_scratch_server_of_the_configuration(drtool, pg15, pg18, shop):
     configure(drtool, pg15.url(shop), f"scratch: \"{pg18.url('postgres')}\"")
     backup(drtool)
@@ -297,6 +308,16 @@ def test_prune_obeys_pins_and_tags_until_they_end(drtool, shop):
     drtool.ok("unpin", "shop", "--backup", ids[1], "--because", "audit is over")
     drtool.ok("prune", "shop", "--keep-last", "1")
     assert drtool.backups("shop") == [ids[3]]
+
+
+def test_a_pin_that_is_set_while_a_prune_runs_still_holds(drtool, shop):
+    ids = make_history(drtool, 3)
+    process = drtool.start("prune", "shop", "--keep-last", "1", fail="prune.manifest.deleted:1:delay=3000")
+    fault.wait_until(lambda: ids[0] not in drtool.backups("shop"), "the first deletion")
+    drtool.ok("pin", "shop", "--backup", ids[1], "--because", "audit")
+    code, text = fault.end(process)
+    assert code == 0 and "pinned" in text, text
+    assert drtool.backups("shop") == ids[1:]
 
 
 def test_a_pin_ends_by_itself(drtool, shop):

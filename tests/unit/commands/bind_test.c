@@ -34,6 +34,25 @@ TEST("bind: a source of the configuration gets driver, settings and password, an
 	CHECK_INT(s.s.max_lag.us, DURATION_SECONDS(300).us);
 }
 
+TEST("bind: the URL of a scratch server gives its password away, and what is no URL of a server is said with its place")
+{
+	CLEANUP(cli_release) struct cli cli;
+	CLEANUP(error_release) struct error err = ERROR_INIT;
+	CLEANUP(op_source_release) struct op_source s = {0}, bad = {0};
+
+	start(&cli,
+	      "sources:\n  shop: {url: \"postgres://u:pw@db/shop\", scratch: \"postgresql://v:s%20w@SC/postgres\"}\n"
+	      "  bad: {url: \"postgres://db/shop\", scratch: \"postgres://v:hidden%@sc/postgres\"}\n");
+	const struct bind b = {&cli.config};
+
+	CHECK_OK(bind_source(&run, &b, "shop", NULL, false, &s, &err), err);
+	CHECK_STR(s.s.scratch, "postgres://v@sc/postgres");
+	CHECK_STR(s.scratch_password.value, "s w");
+	CHECK_STR(s.password.value, "pw");
+	CHECK_ERR(bind_source(&run, &b, "bad", NULL, false, &bad, &err), err, ST_CONFIG,
+		  "source bad: scratch: URL: the password has a '%'");
+}
+
 TEST("bind: the environment completes a source given as URL and no other, and never says which database")
 {
 	CLEANUP(cli_release) struct cli cli;

@@ -127,7 +127,7 @@ TEST("pg_dump of the server's version is taken, else the nearest newer one, neve
 	CHECK_OK(client_for_server(&run, &e, 12, &c, &err), err);
 	CHECK_INT(c.major, 14);
 	client_release(&c);
-	CHECK_INT(client_for_server(&run, &e, 19, &c, &err), ST_NOT_FOUND);
+	CHECK_INT(client_for_server(&run, &e, 19, &c, &err), ST_UNSUPPORTED);
 	CHECK_HAS(error_text(&err), "18.4");
 	CHECK_HAS(err.hint, "postgresql-client-19");
 	error_release(&err);

@@ -197,5 +197,5 @@ TEST("a temporary folder is private and goes with all it holds")
 	CHECK(!fs_exists(path) && !t.path);
 	tmpdir_release(&t);
 	setenv("TMPDIR", "/absent", 1);
-	CHECK_ERR(tmpdir_make(&t, "work", &e), e, ST_NOT_FOUND, "temporary folder /absent/work-");
+	CHECK_ERR(tmpdir_make(&t, "work", &e), e, ST_IO, "temporary folder /absent/work-");
 }

@@ -58,14 +58,14 @@ TEST("a program that is not there is an error that names it")
 	struct error e = ERROR_INIT;
 	struct process_spec spec = spec_of(ARGV("no-such-program"));
 
-	CHECK_ERR(process_start(&p, &spec, &e), e, ST_NOT_FOUND, "no-such-program is not in PATH");
+	CHECK_ERR(process_start(&p, &spec, &e), e, ST_UNSUPPORTED, "no-such-program is not in PATH");
 	spec.argv = ARGV("/absent/program");
-	CHECK_ERR(process_start(&p, &spec, &e), e, ST_NOT_FOUND, "cannot start /absent/program: No such file");
+	CHECK_ERR(process_start(&p, &spec, &e), e, ST_UNSUPPORTED, "cannot start /absent/program: No such file");
 	spec.argv = ARGV("/etc/passwd");
 	CHECK_ERR(process_start(&p, &spec, &e), e, ST_DENIED, "cannot start /etc/passwd: Permission denied");
 	spec.argv = ARGV("/bin/true");
 	spec.dir = "/absent";
-	CHECK_ERR(process_start(&p, &spec, &e), e, ST_NOT_FOUND, "cannot start /bin/true");
+	CHECK_ERR(process_start(&p, &spec, &e), e, ST_UNSUPPORTED, "cannot start /bin/true");
 	CHECK(!p);
 }
 
