@@ -62,15 +62,17 @@ static enum status choose_databases(struct run *run, struct dump *d, struct conn
 	CLEANUP(cstr_release) char *of_url = NULL;
 
 	if (conn_url_database(d->e, &of_url, err) ||
-	    conn_query(run, c, SQL("SELECT datname, datistemplate, datallowconn FROM pg_catalog.pg_database"
+	    conn_query(run, c, SQL("SELECT datname, datistemplate, datallowconn, datconnlimit = -2 FROM pg_catalog.pg_database"
 	        " ORDER BY datname COLLATE \"C\""), &r, err))
 		return err->code;
 	for (int i = 0; i < PQntuples(r); i++) {
 		const char *name = res_text(r, i, 0);
-		bool is_template = res_bool(r, i, 1), open = res_bool(r, i, 2);
+		bool is_template = res_bool(r, i, 1), invalid = res_bool(r, i, 3), open = res_bool(r, i, 2) && !invalid;
 		bool wanted = is_wanted(q, of_url, name, is_template);
 
-		if (wanted && !open)
+		if (wanted && invalid)
+			strlist_take(&info->not_contained, xasprintf("database %s: it is invalid, a DROP DATABASE of it was cut off", name));
+		else if (wanted && !open)
 			strlist_take(&info->not_contained, xasprintf("database %s: it allows no connections", name));
 		else if (wanted)
 			add_scope(d, name, name);

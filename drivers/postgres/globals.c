@@ -27,6 +27,7 @@ static const char tablespaces_sql[] = "SELECT json_strip_nulls(json_build_object
 
 struct writing {
 	struct buf lines, sql, after; /* after: memberships, when all roles are there */
+	size_t n;
 	void (*put)(struct writing *w, const json_t *j);
 };
 
@@ -78,14 +79,14 @@ static void put_role(struct writing *w, const json_t *j)
 {
 	CLEANUP(error_release) struct error ignored = ERROR_INIT;
 	struct facts_role r;
-	size_t i;
+	size_t i, n = ++w->n;
 	json_t *item;
 
 	if (facts_role(j, &r, &ignored))
 		return;
 	buf_puts(&w->sql, "SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = ");
 	sql_literal(&w->sql, r.name);
-	buf_puts(&w->sql, ") AS absent \\gset\n\\if :absent\n");
+	buf_printf(&w->sql, ") AS absent%zu \\gset\n\\if :absent%zu\n", n, n);
 	put_create_role(&w->sql, &r);
 	if (r.comment) {
 		buf_puts(&w->sql, "COMMENT ON ROLE ");
@@ -102,8 +103,12 @@ static void put_role(struct writing *w, const json_t *j)
 		buf_puts(&w->sql, ";\n");
 	}
 	buf_puts(&w->sql, "\\endif\n");
+	if (!json_array_size(r.member_of))
+		return;
+	buf_printf(&w->after, "\\if :absent%zu\n", n);
 	json_array_foreach(r.member_of, i, item)
 		put_membership(&w->after, r.name, item);
+	buf_puts(&w->after, "\\endif\n");
 }
 
 static void put_tablespace(struct writing *w, const json_t *j)

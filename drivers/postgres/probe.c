@@ -11,7 +11,7 @@ static enum status list_databases(struct run *run, struct conn *c, struct probe 
 	if (conn_query(run, c,
 		       SQL("SELECT datname, CASE WHEN has_database_privilege(oid, 'CONNECT') THEN pg_database_size(oid) END"
 		           " FROM pg_database"
-			   " WHERE datallowconn AND NOT datistemplate ORDER BY datname COLLATE \"C\""),
+			   " WHERE datallowconn AND datconnlimit <> -2 AND NOT datistemplate ORDER BY datname COLLATE \"C\""),
 		       &r, err))
 		return error_add(err, "list of databases");
 	p->database = xcalloc((size_t)PQntuples(r), sizeof *p->database);

@@ -448,3 +448,21 @@ def test_row_level_security_hides_nothing_from_a_backup_in_silence(pg15, make_db
     assert "row" in result.err and "security" in result.err
     assert drtool.backups("weak") == []
     pg15.sql(db, "drop owned by weak; drop role weak")
+
+
+def test_a_database_whose_drop_was_cut_off_does_not_stop_the_backup_of_the_others(make_server, drtool):
+    """PostgreSQL marks it invalid (datconnlimit -2) and lets nobody in."""
+    server = make_server(15)
+    for name in ("broken", "shop"):
+        server.create_db(name)
+        server.sql(name, "create table t (i int); insert into t values (1)")
+    server.sql("postgres", "update pg_database set datconnlimit = -2 where datname = 'broken'")
+    drtool.config(f"stores: {{local: {{url: \"{drtool.store_url}\"}}}}\nsources: {{all: {{url: \"{server.url('')}\"}}}}\n")
+    drtool.env["DRTOOL_CONFIG"] = drtool.dir / "drtool.yaml"
+    drtool.ok("config", "check", "--connect")
+    drtool.ok("backup", "all")
+    manifest = drtool.manifest("all")
+    assert any("broken" in text and "invalid" in text for text in manifest["not_contained"]), manifest
+    server.sql("shop", "drop table t")
+    drtool.ok("restore", "all", "--database", "shop", "--in-place", "--yes")
+    assert server.sql("shop", "select count(*) from t") == "1"

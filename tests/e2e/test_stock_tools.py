@@ -193,3 +193,60 @@ def test_a_reader_written_from_the_format_alone_finds_the_same_rows(pg15, odd_db
             checked += 1
     assert checked > 60
     assert sum(int(rows) for kind, _, rows, _, _ in objects if rows.isdigit()) == drtool.manifest("odd")["rows"]
+
+
+@pytest.fixture
+def unloaded(pg15, make_db, drtool):
+    """The folder of a backup with rows, large objects and replaced rows, and a database that awaits load.sh."""
+    db = make_db(pg15, "create table t (line text); insert into t select 'line ' || i from generate_series(1, 5000) i;"
+                       "select lo_from_bytea(0, convert_to(repeat('x' || i, 3000), 'UTF8')) from generate_series(1, 20) i")
+    drtool.ok("backup", pg15.url(db), "--name", "shop", "--chunk-size", "8KiB")
+    folder = unpack(drtool, "shop")
+    pg15.drop_db(db)
+    commands = commands_of((folder / "RESTORE.txt").read_text())
+    at = next(i for i, line in enumerate(commands) if line.startswith("sh load.sh"))
+    run_commands(pg15, folder, commands[:at])
+    return db, folder
+
+
+def load_with(server, db, folder, program, script):
+    """load.sh where this program is another."""
+    place = pg.temp_dir("programs")
+    (place / program).write_text("#!/bin/sh\n" + script)
+    (place / program).chmod(0o755)
+    env = {**server.env(), "PATH": f"{place}:{server.env()['PATH']}"}
+    return subprocess.run(["sh", "load.sh", db], cwd=folder / "db" / db, env=env, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize("program, script", [
+    ("cat", '/bin/cat "$@" | head -n 100; exit 1'),
+    ("cat", '/bin/cat "$@" | head -c 2003; exit 1'),
+    ("find", '/usr/bin/find "$@" | sort -z | head -z -n 1; exit 1'),
+    ("sort", '/usr/bin/sort "$@" | head -z -n 1; exit 1'),
+])
+def test_load_sh_takes_no_part_of_a_table_that_cannot_be_read_to_its_end(pg15, unloaded, program, script):
+    db, folder = unloaded
+    done = load_with(pg15, db, folder, program, script)
+    assert done.returncode != 0, done.stderr
+    assert pg15.sql(db, "select count(*) from t") == "0"
+    assert "not all of it can be read" in done.stderr
+
+
+def test_load_sh_takes_no_part_of_the_large_objects_either(pg15, unloaded):
+    db, folder = unloaded
+    (pages,) = re.findall(r"^pages '?([^' ]+)", (folder / "db" / db / "load.sh").read_text(), re.M)
+    done = load_with(pg15, db, folder, "cat", f'case "$*" in *"{pages}"*) /bin/cat "$@" | head -n 3; exit 1;; esac; exec /bin/cat "$@"')
+    assert done.returncode != 0, done.stderr
+    assert pg15.sql(db, "select count(*) from t") == "5000"
+    assert pg15.sql(db, "select count(*) from pg_largeobject") == "0"
+
+
+def test_roles_sql_gives_no_membership_to_roles_that_are_there(make_server, drtool):
+    server, other = make_server(15), make_server(15)
+    server.sql("postgres", "create role staff; create role ann; create role bob; grant staff to ann, bob; create role zoe; grant bob to zoe")
+    server.sql("postgres", "create table t (i int)")
+    drtool.ok("backup", server.url("postgres"), "--name", "all")
+    folder = unpack(drtool, "all")
+    other.sql("postgres", "create role staff; create role ann; create role zoe")
+    other.client("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", "postgres", "-f", folder / "globals" / "roles.sql")
+    assert other.sql("postgres", "select roleid::regrole, member::regrole from pg_auth_members where roleid >= 16384") == "staff|bob"
