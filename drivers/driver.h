@@ -214,7 +214,9 @@ struct driver {
 	enum status (*load_unit)(struct run *run, void *worker, const struct load_unit *u, struct chunk_source *chunks, struct load_unit_result *result, struct error *err);
 	void (*load_worker_close)(void *worker);
 	enum status (*load_end)(struct run *run, void *load, struct error *err);
-	void (*load_close)(void *load);
+	/* complete: every scope of the plan is loaded, by this run or by one that it resumes, and the caller has it in writing: what the
+	 * driver left in the targets to resume by goes. */
+	void (*load_close)(void *load, bool complete);
 
 	/* DRIVER_EXCHANGE: put a loaded copy in the place of the old one by rename, and back. */
 	enum status (*exchange)(struct run *run, const struct endpoint *e, struct exchange_request *q, struct error *err);

@@ -4,6 +4,7 @@
 
 #define SWAP_TRIES 8
 #define OBJECT_IN_USE "55006"
+#define CUT_BYTES ((size_t)60) /* a name that was cut has 63 bytes, or fewer by a part of its last character */
 
 /* The state of an exchange is on the server, in the names: nothing else has to be remembered, and a call after a broken one goes
  * on from what it finds. Both renames are one transaction. */
@@ -49,21 +50,52 @@ static bool ends_with(const char *s, const char *tail)
 	return n > t && !strcmp(s + n - t, tail);
 }
 
-/* The name that became this one; long names are cut, so the databases that are there are asked first. */
-static char *name_of(const PGresult *all, const char *found, const char *word, const char *run_id)
+static void put_alter(struct buf *sql, const char *name, const char *what)
+{
+	buf_puts(sql, "ALTER DATABASE ");
+	sql_ident(sql, name);
+	buf_printf(sql, " %s", what);
+}
+
+static enum status which_by_hand(const char *found, struct error *err)
+{
+	CLEANUP(buf_release) struct buf sql = BUF_INIT;
+
+	put_alter(&sql, found, "RENAME TO ...");
+	return error_hint(err, "Nothing was changed. Rename it by hand: %s; or restore once more under a short name with --rename.",
+			  buf_str(&sql));
+}
+
+/* The name that became this one, NULL where found is not of this run. A long name was cut: then it is known only by the one
+ * database that is there and would be cut so. */
+static enum status name_of(const PGresult *all, const char *found, const char *word, const char *run_id, char **name,
+			   struct error *err)
 {
 	CLEANUP(cstr_release) char *tail = xasprintf("%s%s", word, run_id), *any = xasprintf("_%s", run_id);
+	const char *fits = NULL;
 
+	*name = NULL;
 	if (!ends_with(found, tail))
-		return NULL;
+		return ST_OK;
 	for (int i = 0; i < PQntuples(all); i++) {
-		CLEANUP(cstr_release) char *made = database_beside(res_text(all, i, 0), word, run_id);
+		const char *other = res_text(all, i, 0);
+		CLEANUP(cstr_release) char *made = database_beside(other, word, run_id);
 
 		/* A long name of this run, cut again, would be itself. */
-		if (!ends_with(res_text(all, i, 0), any) && !strcmp(made, found))
-			return xstrdup(res_text(all, i, 0));
+		if (ends_with(other, any) || strcmp(made, found))
+			continue;
+		if (fits) {
+			error_set(err, ST_REFUSED, "%s may belong to %s or to %s: long names are cut", found, fits, other);
+			return which_by_hand(found, err);
+		}
+		fits = other;
 	}
-	return xstrndup(found, strlen(found) - strlen(tail));
+	if (!fits && strlen(found) >= CUT_BYTES) {
+		error_set(err, ST_REFUSED, "%s may belong to a database whose long name was cut, and none that is there fits", found);
+		return which_by_hand(found, err);
+	}
+	*name = fits ? xstrdup(fits) : xstrndup(found, strlen(found) - strlen(tail));
+	return ST_OK;
 }
 
 static enum status find_pairs(struct run *run, struct conn *admin, struct exchange_request *q, struct error *err)
@@ -75,8 +107,10 @@ static enum status find_pairs(struct run *run, struct conn *admin, struct exchan
 		return err->code;
 	for (int i = 0; i < PQntuples(r); i++)
 		for (size_t k = 0; k < ARRAY_LEN(words); k++) {
-			char *name = name_of(r, res_text(r, i, 0), words[k], q->run);
+			char *name;
 
+			if (name_of(r, res_text(r, i, 0), words[k], q->run, &name, err))
+				return err->code;
 			if (name)
 				add_pair(q, name);
 		}
@@ -84,13 +118,6 @@ static enum status find_pairs(struct run *run, struct conn *admin, struct exchan
 }
 
 /* ---- renames ---- */
-
-static void put_alter(struct buf *sql, const char *name, const char *what)
-{
-	buf_puts(sql, "ALTER DATABASE ");
-	sql_ident(sql, name);
-	buf_printf(sql, " %s", what);
-}
 
 static void put_rename(struct buf *sql, const char *from, const char *to)
 {
@@ -224,7 +251,11 @@ static enum status forget_subscriptions(struct run *run, const struct endpoint *
 static enum status drop(struct run *run, const struct endpoint *e, struct conn *admin, struct exchange_pair *p, struct error *err)
 {
 	if (!strcmp(p->name, p->loaded)) {
-		if (p->loaded_exists && forget_subscriptions(run, e, p->loaded, err))
+		bool invalid = false;
+
+		if (database_invalid(run, admin, p->loaded, &invalid, err))
+			return err->code;
+		if (p->loaded_exists && !invalid && forget_subscriptions(run, e, p->loaded, err))
 			return err->code;
 		return database_drop(run, admin, p->loaded, err);
 	}

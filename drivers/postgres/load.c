@@ -101,7 +101,10 @@ static void remove_marks(struct load *l)
 			CLEANUP(conn_freep) struct conn *c = NULL;
 			CLEANUP(error_release) struct error why = ERROR_INIT;
 
-			if (open_complete(&bounded, l, &l->p->scope[i], &c, &marked, &complete, &why) || !complete)
+			if (open_complete(&bounded, l, &l->p->scope[i], &c, &marked, &complete, &why))
+				notes_add(l->e->notes, "the schema drtool_restore_%s may be left in database %s: %s", l->q->run,
+					  l->p->scope[i].target, error_text(&why));
+			if (!complete)
 				return;
 			if (pass && marked && mark_remove(&bounded, c, l->q->run, &why))
 				notes_add(l->e->notes, "database %s: drop the schema drtool_restore_%s there: %s",
@@ -110,13 +113,13 @@ static void remove_marks(struct load *l)
 		}
 }
 
-void pg_load_close(void *load)
+void pg_load_close(void *load, bool complete)
 {
 	struct load *l = load;
 
 	if (!l)
 		return;
-	if (l->begun == l->ended && !l->interrupted)
+	if (complete && !l->interrupted)
 		remove_marks(l);
 	CLEANUP(cstr_release) char *passfile = xasprintf("%s/pg_restore.pass", l->e->spool_dir);
 	unlink(passfile);
@@ -203,7 +206,6 @@ static enum status look_for_lacks(struct run *run, struct load *l, struct error 
 static enum status begin(struct run *run, struct load *l, size_t i, bool resumed, struct error *err)
 {
 	release_scope(l);
-	l->begun++;
 	l->s = &l->p->scope[i];
 	l->resumed = resumed;
 	if (load_wish_make(l->q, l->s->scope, &l->wish, err))

@@ -53,6 +53,7 @@ struct load_wish {
 enum status load_wish_make(const struct load_request *q, const char *scope, struct load_wish *w, struct error *err) MUST_CHECK;
 void load_wish_release(struct load_wish *w);
 const struct load_table *load_wish_table(const struct load_wish *w, uint32_t id); /* NULL: not wanted */
+bool load_wish_renamed(const struct load_wish *w, const struct object_name *n); /* a table of this name, by --rename */
 /* Where its rows go: the name it has while it is loaded. */
 void load_table_place(const struct load_table *t, const char **schema, const char **name);
 /* New name of the database by --rename or --into; NULL none. Borrowed from the request, or from *n. */
@@ -105,6 +106,8 @@ void sql_array(struct buf *to, const char *const *item, size_t n);
 enum status database_quiet(struct run *run, struct conn *admin, const char *name, struct error *err) MUST_CHECK;
 enum status database_drop(struct run *run, struct conn *admin, const char *name, struct error *err) MUST_CHECK;
 enum status database_exists(struct run *run, struct conn *admin, const char *name, bool *exists, struct error *err) MUST_CHECK;
+/* What a DROP DATABASE that was cut off leaves (PostgreSQL 15.4 and later): it can only be dropped. */
+enum status database_invalid(struct run *run, struct conn *admin, const char *name, bool *invalid, struct error *err) MUST_CHECK;
 /* "<name><word><run>" within 63 bytes, cut between characters. Owned by the caller. */
 char *database_beside(const char *name, const char *word, const char *run_id);
 
@@ -122,6 +125,8 @@ enum status mark_end_sessions(struct run *run, struct conn *c, const char *run_i
 enum status mark_state(struct run *run, struct conn *c, const char *run_id, const char *key, bool *set, struct error *err)
 	MUST_CHECK;
 enum status mark_set(struct run *run, struct conn *c, const char *run_id, const char *key, struct error *err) MUST_CHECK;
+/* The statement of mark_set, with its semicolon: to be sent along with what it tells of, as one transaction. */
+void mark_state_sql(struct buf *to, const char *run_id, const char *key);
 void mark_unit_sql(struct buf *to, const char *run_id, const struct load_unit *u, uint64_t rows);
 char *mark_unit_key(const struct load_unit *u); /* owned by the caller */
 /* sorted */
@@ -153,7 +158,6 @@ struct load {
 	bool no_tablespaces, no_privileges, superuser;
 	uint64_t sort_kb;
 	struct strlist done;         /* units found in a resumed target */
-	size_t begun, ended;         /* scopes of this handle */
 	bool resumed, replica;       /* replica: triggers can be kept still by session_replication_role */
 
 };

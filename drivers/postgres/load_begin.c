@@ -23,20 +23,44 @@ static enum status table_exists(struct run *run, struct load *l, const char *sch
 	return ST_OK;
 }
 
-/* A renamed table whose old name is taken is made like the one that is there. The mark remembers which: later the old name is
- * always taken, by the table that was restored. */
-static enum status choose_direct(struct run *run, struct load *l, bool complete, struct error *err)
+static char *direct_key(const struct load_table *t) { return xasprintf("direct %s", t->shown); }
+
+/* Once and for all, as it was before anything was made: later the old name is always taken, by the table that was restored. */
+static enum status decide_direct(struct run *run, struct load *l, struct error *err)
 {
+	CLEANUP(buf_release) struct buf sql = BUF_INIT;
+
 	for (size_t i = 0; i < l->wish.tables; i++) {
 		struct load_table *t = &l->wish.table[i];
-		CLEANUP(cstr_release) char *key = xasprintf("direct %s", t->shown);
+		CLEANUP(cstr_release) char *key = direct_key(t);
 
-		if (!t->to_name || l->wish.mode != LOAD_TABLES)
+		if (!t->to_name)
 			continue;
-		if (complete ? mark_state(run, l->conn, l->q->run, key, &t->direct, err)
-			     : table_exists(run, l, t->schema, t->name, &t->direct, err))
+		if (table_exists(run, l, t->schema, t->name, &t->direct, err))
 			return err->code;
-		if (t->direct && mark_set(run, l->conn, l->q->run, key, err))
+		if (t->direct)
+			mark_state_sql(&sql, l->q->run, key);
+	}
+	mark_state_sql(&sql, l->q->run, "decided");
+	return conn_command(run, l->conn, buf_str(&sql), err);
+}
+
+/* A renamed table whose old name is taken is made like the one that is there. */
+static enum status choose_direct(struct run *run, struct load *l, bool complete, struct error *err)
+{
+	bool decided = false;
+
+	if (l->wish.mode != LOAD_TABLES)
+		return ST_OK;
+	if (mark_state(run, l->conn, l->q->run, "decided", &decided, err))
+		return err->code;
+	if (!decided && !complete)
+		return decide_direct(run, l, err);
+	for (size_t i = 0; i < l->wish.tables; i++) {
+		struct load_table *t = &l->wish.table[i];
+		CLEANUP(cstr_release) char *key = direct_key(t);
+
+		if (t->to_name && mark_state(run, l->conn, l->q->run, key, &t->direct, err))
 			return err->code;
 	}
 	return ST_OK;
@@ -75,12 +99,19 @@ static enum status drop_public(struct run *run, struct load *l, struct error *er
 static enum status make_like(struct run *run, struct load *l, const struct load_table *t, struct error *err)
 {
 	CLEANUP(buf_release) struct buf sql = BUF_INIT;
+	CLEANUP(cstr_release) char *key = xasprintf("like %s", t->shown);
+	bool made = false;
 
+	if (mark_state(run, l->conn, l->q->run, key, &made, err))
+		return err->code;
+	if (made)
+		return ST_OK;
 	buf_puts(&sql, "CREATE TABLE ");
 	put_place(&sql, t);
 	buf_puts(&sql, " (LIKE ");
 	sql_name(&sql, t->schema, t->name);
-	buf_puts(&sql, " INCLUDING ALL)");
+	buf_puts(&sql, " INCLUDING ALL);");
+	mark_state_sql(&sql, l->q->run, key);
 	return conn_command(run, l->conn, buf_str(&sql), err) ? error_add(err, "%s", t->shown) : ST_OK;
 }
 
@@ -133,18 +164,27 @@ static enum status empty_tables(struct run *run, struct load *l, const char *ver
 	return n ? conn_command(run, l->conn, buf_str(&sql), err) : ST_OK;
 }
 
-/* Parents of partitions and tables without rows are no objects with rows; they go by the names that were asked for. */
+/* Parents of partitions and tables without rows are no objects with rows; they go by the names that were asked for. The mark says
+ * that it was done, not only begun: what an earlier attempt could not drop must not be taken for what it made. */
 static enum status drop_tables(struct run *run, struct load *l, struct error *err)
 {
 	CLEANUP(buf_release) struct buf sql = BUF_INIT;
+	bool dropped = false;
 
+	if (mark_state(run, l->conn, l->q->run, "dropped", &dropped, err))
+		return err->code;
+	if (dropped)
+		return ST_OK;
 	for (size_t i = 0; i < l->wish.asks; i++) {
 		const struct object_name *n = &l->wish.asked[i];
 
+		if (load_wish_renamed(&l->wish, n)) /* it comes beside what is there */
+			continue;
 		buf_puts(&sql, "DROP TABLE IF EXISTS ");
 		sql_name(&sql, n->schema, n->table);
 		buf_putc(&sql, ';');
 	}
+	mark_state_sql(&sql, l->q->run, "dropped");
 	return conn_command(run, l->conn, buf_str(&sql), err) ? error_add(err, "--clean") : ST_OK;
 }
 
@@ -177,7 +217,7 @@ enum status load_definitions(struct run *run, struct load *l, struct error *err)
 
 	if (mark_state(run, l->conn, l->q->run, "definitions", &complete, err) || choose_direct(run, l, complete, err))
 		return err->code;
-	if (l->q->clean && l->wish.mode == LOAD_TABLES && !complete && !l->resumed && drop_tables(run, l, err))
+	if (l->q->clean && l->wish.mode == LOAD_TABLES && !complete && drop_tables(run, l, err))
 		return err->code;
 	if (l->wish.mode != LOAD_ROWS && (load_select(run, l->conn, &l->wish, &l->toc, &l->sel, err) ||
 					  restore_program_find(run, l, err)))

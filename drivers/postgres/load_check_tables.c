@@ -126,8 +126,7 @@ static enum status check_empty(struct run *run, struct planner *pl, struct conn 
 			if (pl->q->clean)
 				strlist_take(&pl->p->dropped, xasprintf("rows of %s in %s", shown, pl->s->target));
 			else
-				refuse_table(pl, t, xasprintf("%s in %s holds rows already: --clean empties it first", shown,
-							      pl->s->target));
+				refuse_table(pl, t, xasprintf("%s in %s holds rows already: empty it first", shown, pl->s->target));
 		}
 	}
 	return ST_OK;
@@ -221,21 +220,10 @@ static enum status check_dependents(struct run *run, struct planner *pl, struct 
 		       &r, err))
 		return err->code;
 	for (int i = 0; i < PQntuples(r); i++)
-		plan_refuse(pl, "%s.%s cannot be dropped: %s depends on it; restore it under another name with --rename, or its"
-				" rows with --data-only --clean",
+		plan_refuse(pl, "%s.%s cannot be dropped: %s depends on it; restore it under another name with --rename, or"
+				" empty it and restore its rows with --data-only",
 			    n->schema, n->table, res_text(r, i, 0));
 	return ST_OK;
-}
-
-static bool is_renamed(const struct planner *pl, const struct object_name *n)
-{
-	for (size_t i = 0; i < pl->wish.tables; i++) {
-		const struct load_table *t = &pl->wish.table[i];
-
-		if (t->to_name && !strcmp(t->schema, n->schema) && !strcmp(t->name, n->table))
-			return true;
-	}
-	return false;
 }
 
 static enum status check_present(struct run *run, struct planner *pl, struct conn *c, struct error *err)
@@ -248,7 +236,7 @@ static enum status check_present(struct run *run, struct planner *pl, struct con
 		sql_name(&table, n->schema, n->table);
 		if (conn_query(run, c, SQL("SELECT pg_catalog.to_regclass($1) IS NOT NULL", buf_str(&table)), &r, err))
 			return err->code;
-		if (!res_bool(r, 0, 0) || is_renamed(pl, n))
+		if (!res_bool(r, 0, 0) || load_wish_renamed(&pl->wish, n))
 			continue;
 		if (!pl->q->clean) {
 			plan_refuse(pl, "the table %s.%s is there in %s: take --rename %s.%s=%s.NEW to have both, --data-only for"

@@ -86,46 +86,31 @@ static enum status refresh(struct run *run, struct load *l, struct error *err)
 
 /* ---- the last steps ---- */
 
-static enum status rename_one(struct run *run, struct load *l, const struct load_table *t, struct error *err)
+static void put_renames(struct buf *sql, const struct load_table *t)
 {
-	CLEANUP(buf_release) struct buf sql = BUF_INIT, old = BUF_INIT;
-	CLEANUP(conn_result_free) PGresult *r = NULL;
-
-	sql_name(&old, t->schema, t->name);
-	if (conn_query(run, l->conn, SQL("SELECT pg_catalog.to_regclass($1) IS NOT NULL", buf_str(&old)), &r, err))
-		return err->code;
-	if (!res_bool(r, 0, 0)) /* done before, by the run that is resumed */
-		return ST_OK;
 	if (strcmp(t->name, t->to_name)) {
-		buf_printf(&sql, "ALTER TABLE %s RENAME TO ", buf_str(&old));
-		sql_ident(&sql, t->to_name);
-		buf_putc(&sql, ';');
+		buf_puts(sql, "ALTER TABLE ");
+		sql_name(sql, t->schema, t->name);
+		buf_puts(sql, " RENAME TO ");
+		sql_ident(sql, t->to_name);
+		buf_putc(sql, ';');
 	}
 	if (strcmp(t->schema, t->to_schema)) {
-		buf_puts(&sql, "ALTER TABLE ");
-		sql_name(&sql, t->schema, t->to_name);
-		buf_puts(&sql, " SET SCHEMA ");
-		sql_ident(&sql, t->to_schema);
-		buf_putc(&sql, ';');
+		buf_puts(sql, "ALTER TABLE ");
+		sql_name(sql, t->schema, t->to_name);
+		buf_puts(sql, " SET SCHEMA ");
+		sql_ident(sql, t->to_schema);
+		buf_putc(sql, ';');
 	}
-	return conn_command(run, l->conn, buf_str(&sql), err) ? error_add(err, "renaming %s", t->shown) : ST_OK;
-}
-
-static enum status rename_tables(struct run *run, struct load *l, struct error *err)
-{
-	for (size_t i = 0; i < l->wish.tables; i++) {
-		const struct load_table *t = &l->wish.table[i];
-
-		if (t->to_name && !t->direct && rename_one(run, l, t, err))
-			return err->code;
-	}
-	return ST_OK;
 }
 
 /* This commit waits for the disk, and with it everything that was written before: commits of a server are in one order. A server
- * that is set not to wait is made to, here. The mark itself goes when all databases of the restore are complete (load.c). */
-static enum status make_durable(struct run *run, struct load *l, struct error *err)
+ * that is set not to wait is made to, here. Tables get their new names in it too: a run that resumes looks for them under the old
+ * ones. The mark itself goes when all databases of the restore are complete (load.c). */
+static enum status make_complete(struct run *run, struct load *l, struct error *err)
 {
+	CLEANUP(buf_release) struct buf sql = BUF_INIT;
+
 	if (failpoint("postgres.load.end.before", err))
 		return err->code;
 	if (conn_command(run, l->conn,
@@ -133,7 +118,12 @@ static enum status make_durable(struct run *run, struct load *l, struct error *e
 			 " WHERE pg_catalog.current_setting('synchronous_commit') = 'off'",
 			 err))
 		return err->code;
-	return mark_set(run, l->conn, l->q->run, "complete", err);
+	for (size_t i = 0; i < l->wish.tables; i++)
+		if (l->wish.table[i].to_name && !l->wish.table[i].direct)
+			put_renames(&sql, &l->wish.table[i]);
+	const char *what = sql.len ? "giving tables their new names" : "the mark of this restore";
+	mark_state_sql(&sql, l->q->run, "complete");
+	return conn_command(run, l->conn, buf_str(&sql), err) ? error_add(err, "%s", what) : ST_OK;
 }
 
 static enum status finish(struct run *run, struct load *l, struct error *err)
@@ -142,21 +132,16 @@ static enum status finish(struct run *run, struct load *l, struct error *err)
 
 	if (mark_state(run, l->conn, l->q->run, "complete", &complete, err))
 		return err->code;
-	if (complete) {
-		l->ended++;
+	if (complete)
 		return ST_OK;
-	}
 	if (!l->q->salvage && mark_check(run, l->conn, l->q->run, &l->wish, err))
 		return err->code;
 	if (load_sequences(run, l, err) || load_after(run, l, err) || load_large_objects_end(run, l, err) ||
 	    load_analyze(run, l, err))
 		return err->code;
-	if (load_database_settings(run, l, err) || refresh(run, l, err) || load_last(run, l, err) || rename_tables(run, l, err))
+	if (load_database_settings(run, l, err) || refresh(run, l, err) || load_last(run, l, err))
 		return err->code;
-	if (make_durable(run, l, err))
-		return err->code;
-	l->ended++;
-	return ST_OK;
+	return make_complete(run, l, err);
 }
 
 enum status pg_load_end(struct run *run, void *load, struct error *err)

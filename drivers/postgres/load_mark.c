@@ -79,15 +79,20 @@ enum status mark_state(struct run *run, struct conn *c, const char *run_id, cons
 	return ST_OK;
 }
 
+void mark_state_sql(struct buf *to, const char *run_id, const char *key)
+{
+	buf_puts(to, "INSERT INTO ");
+	put_mark(to, run_id, "state");
+	buf_puts(to, " VALUES (");
+	sql_literal(to, key);
+	buf_puts(to, ") ON CONFLICT DO NOTHING;");
+}
+
 enum status mark_set(struct run *run, struct conn *c, const char *run_id, const char *key, struct error *err)
 {
 	CLEANUP(buf_release) struct buf sql = BUF_INIT;
 
-	buf_puts(&sql, "INSERT INTO ");
-	put_mark(&sql, run_id, "state");
-	buf_puts(&sql, " VALUES (");
-	sql_literal(&sql, key);
-	buf_puts(&sql, ") ON CONFLICT DO NOTHING");
+	mark_state_sql(&sql, run_id, key);
 	return conn_command(run, c, buf_str(&sql), err);
 }
 

@@ -94,6 +94,17 @@ enum status database_exists(struct run *run, struct conn *admin, const char *nam
 	return ST_OK;
 }
 
+enum status database_invalid(struct run *run, struct conn *admin, const char *name, bool *invalid, struct error *err)
+{
+	CLEANUP(conn_result_free) PGresult *r = NULL;
+
+	if (conn_query(run, admin, SQL("SELECT true FROM pg_catalog.pg_database WHERE datname = $1 AND datconnlimit = -2", name),
+		       &r, err))
+		return err->code;
+	*invalid = PQntuples(r) > 0;
+	return ST_OK;
+}
+
 /* ---- is it empty ---- */
 
 /* Objects of users: not of the system, not of extensions, not drtool's own mark. One row: anything there, the mark is there. */
@@ -134,8 +145,8 @@ enum status database_look(struct run *run, const struct endpoint *e, struct conn
 	CLEANUP(cstr_release) char *mark = xasprintf("drtool_restore_%s", run_id);
 
 	database_state_release(s);
-	if (conn_query(run, admin, SQL("SELECT pg_catalog.pg_encoding_to_char(encoding), datallowconn FROM pg_catalog.pg_database"
-				       " WHERE datname = $1", name), &r, err))
+	if (conn_query(run, admin, SQL("SELECT pg_catalog.pg_encoding_to_char(encoding), datallowconn AND datconnlimit <> -2"
+				       " FROM pg_catalog.pg_database WHERE datname = $1", name), &r, err))
 		return err->code;
 	if (!PQntuples(r))
 		return ST_OK;
@@ -225,13 +236,13 @@ static enum status check_subscriptions(struct run *run, struct conn *admin, cons
 enum status database_drop(struct run *run, struct conn *admin, const char *name, struct error *err)
 {
 	CLEANUP(buf_release) struct buf sql = BUF_INIT;
-	bool exists = false;
+	bool exists = false, invalid = false;
 
 	if (database_exists(run, admin, name, &exists, err) || !exists)
 		return err->code;
-	if (check_subscriptions(run, admin, name, err))
+	if (check_subscriptions(run, admin, name, err) || database_invalid(run, admin, name, &invalid, err))
 		return err->code;
-	if (close_database(run, admin, name, false, err))
+	if (!invalid && close_database(run, admin, name, false, err))
 		return error_add(err, "dropping the database %s", name);
 	buf_puts(&sql, "DROP DATABASE ");
 	sql_ident(&sql, name);

@@ -342,6 +342,17 @@ const struct load_table *load_wish_table(const struct load_wish *w, uint32_t id)
 	return w->tables ? bsearch(&key, w->table, w->tables, sizeof *w->table, by_id) : NULL;
 }
 
+bool load_wish_renamed(const struct load_wish *w, const struct object_name *n)
+{
+	for (size_t i = 0; i < w->tables; i++) {
+		const struct load_table *t = &w->table[i];
+
+		if (t->to_name && !strcmp(t->schema, n->schema) && !strcmp(t->name, n->table))
+			return true;
+	}
+	return false;
+}
+
 void load_table_place(const struct load_table *t, const char **schema, const char **name)
 {
 	*schema = t->direct ? t->to_schema : t->schema;

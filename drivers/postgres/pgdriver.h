@@ -32,7 +32,7 @@ enum status pg_load_unit(struct run *run, void *worker, const struct load_unit *
 			 struct load_unit_result *result, struct error *err);
 void pg_load_worker_close(void *worker);
 enum status pg_load_end(struct run *run, void *load, struct error *err);
-void pg_load_close(void *load);
+void pg_load_close(void *load, bool complete);
 
 enum status pg_exchange(struct run *run, const struct endpoint *e, struct exchange_request *q, struct error *err);
 enum status pg_assert_query(struct run *run, const struct endpoint *e, const char *database, const char *query, bool *holds,

@@ -83,6 +83,8 @@ static enum status find_server(struct op_env *env, const struct exchange_request
 	}
 	if (x->journal && !look_by_journal(env, x, found, server, err))
 		return ST_OK;
+	if (err->code == ST_REFUSED)
+		error_keep_first(&first, err);
 	error_release(err);
 	if (first.code)
 		return error_move(err, &first);

@@ -39,7 +39,7 @@ enum status store_open_one(struct op_env *env, const struct op_store *from, stru
 
 struct reading {
 	struct open_stores stores;
-	struct catalog catalog;        /* of the nearest store that has the source */
+	struct catalog catalog;        /* of the store that the backup was chosen in */
 	struct catalog_backup *backup; /* in catalog */
 	const char *source;
 	struct store **member;         /* of set */

@@ -8,7 +8,8 @@
 struct journal {
 	int fd;
 	char *path;
-	struct load_plan targets; /* scopes only */
+	struct load_plan targets; /* scopes only; of a scope that stands twice the last counts */
+	struct strlist missing;   /* what --salvage had to leave out */
 	struct strlist done; /* "event TAB scope" or "unit TAB scope TAB object TAB range TAB part TAB parts" */
 };
 
@@ -29,6 +30,7 @@ void journal_freep(struct journal **j)
 	fd_release(&(*j)->fd);
 	free((*j)->path);
 	load_plan_release(&(*j)->targets);
+	strlist_release(&(*j)->missing);
 	strlist_release(&(*j)->done);
 	free(*j);
 	*j = NULL;
@@ -105,13 +107,28 @@ static char *copy_of(const json_t *line, const char *key)
 	return value ? xstrdup(value) : NULL;
 }
 
+static void scope_release(struct load_scope_plan *s)
+{
+	free(s->scope);
+	free(s->target);
+	free(s->replaces);
+	free(s->aside);
+}
+
 static void take_target(struct journal *j, const json_t *line)
 {
 	struct load_plan *p = &j->targets;
+	const char *scope = js_opt_str(line, "scope", "");
+	size_t i = 0;
 
-	p->scope = xrealloc(p->scope, (p->scopes + 1) * sizeof *p->scope);
-	p->scope[p->scopes++] = (struct load_scope_plan){
-		.scope = xstrdup(js_opt_str(line, "scope", "")),
+	while (i < p->scopes && strcmp(p->scope[i].scope, scope))
+		i++;
+	if (i == p->scopes)
+		p->scope = xrealloc(p->scope, ++p->scopes * sizeof *p->scope);
+	else
+		scope_release(&p->scope[i]);
+	p->scope[i] = (struct load_scope_plan){
+		.scope = xstrdup(scope),
 		.target = xstrdup(js_opt_str(line, "target", "")),
 		.replaces = copy_of(line, "replaces"),
 		.aside = copy_of(line, "aside"),
@@ -133,6 +150,8 @@ static void take_line(struct journal *j, const json_t *line)
 		return;
 	if (!strcmp(event, "target"))
 		take_target(j, line);
+	else if (!strcmp(event, "missing"))
+		strlist_add(&j->missing, scope);
 	else if (!strcmp(event, "unit"))
 		strlist_take(&j->done, unit_key(scope, &u));
 	else
@@ -288,16 +307,22 @@ enum status journal_write_targets(struct journal *j, const struct load_plan *p, 
 	return ST_OK;
 }
 
-bool journal_take_targets(struct journal *j, struct load_plan *p)
+bool journal_take_targets(struct journal *j, const struct strlist *scopes, struct load_plan *p)
 {
-	if (!j || !j->targets.scopes)
+	if (!j || j->targets.scopes != scopes->len)
 		return false;
-	for (size_t i = 0; i < j->targets.scopes; i++)
-		if (!journal_has(j, "loaded", j->targets.scope[i].scope))
+	for (size_t i = 0; i < scopes->len; i++)
+		if (strcmp(j->targets.scope[i].scope, scopes->item[i]) || !journal_has(j, "loaded", scopes->item[i]))
 			return false;
 	*p = j->targets;
 	j->targets = (struct load_plan){0};
 	return true;
+}
+
+void journal_missing(const struct journal *j, struct strlist *to)
+{
+	for (size_t i = 0; j && i < j->missing.len; i++)
+		strlist_add(to, j->missing.item[i]);
 }
 
 static bool has(const struct journal *j, const char *key)

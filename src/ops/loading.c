@@ -6,7 +6,7 @@ struct scope_load {
 	void *load;
 	struct load_pipeline *pipeline;
 	const char *scope;
-	uint64_t wanted; /* objects, empty ones too */
+	uint64_t wanted;
 };
 
 static bool wants(void *ctx, const struct recorded_object *o)
@@ -62,9 +62,17 @@ static enum status call_unit_done(void *ctx, const struct load_plan_unit *u, str
 static void damaged(void *ctx, const char *object, const struct member_row *row, const struct error *why)
 {
 	struct loading *l = ctx;
+	CLEANUP(error_release) struct error e = ERROR_INIT;
+	CLEANUP(cstr_release) char *text = NULL;
 
-	strlist_take(l->missing, xasprintf("%s: %" PRIu64 " rows of range %" PRIu32 ", part %" PRIu32 ": %s", object, row->rows, row->range, row->part,
-					   error_text(why)));
+	text = xasprintf("%s: %" PRIu64 " rows of range %" PRIu32 ", part %" PRIu32 ": %s", object, row->rows, row->range, row->part,
+			 error_text(why));
+	if (strlist_has(l->missing, text))
+		return;
+	strlist_add(l->missing, text);
+	/* So that a run that resumes this one knows what is not there. */
+	if (journal_write(l->journal, "missing", text, NULL, &e))
+		notes_add(l->env->notes, "%s", error_text(&e));
 }
 
 static enum status open_pipeline(struct scope_load *s, struct error *err)
@@ -145,7 +153,7 @@ static enum status mark_done(struct scope_load *s, struct load_plan_unit *u, siz
 	return ST_OK;
 }
 
-static enum status units(struct scope_load *s, struct error *err)
+static enum status units(struct scope_load *s, struct load_sum *sum, struct error *err)
 {
 	struct loading *l = s->l;
 	struct load_calls calls = {call_worker_open, call_unit, call_worker_close, call_interrupt, call_unit_done, s};
@@ -156,10 +164,10 @@ static enum status units(struct scope_load *s, struct error *err)
 	struct load_plan_unit *u = load_pipeline_units(s->pipeline, &n);
 	if (mark_done(s, u, n, err))
 		return err->code;
-	l->tables += s->wanted;
+	sum->tables = s->wanted;
 	for (size_t i = 0; i < n; i++) {
-		l->rows += u[i].rows;
-		l->raw += u[i].raw;
+		sum->rows += u[i].rows;
+		sum->raw += u[i].raw;
 		atomic_fetch_add(&l->env->progress->total, u[i].done ? 0 : u[i].raw);
 	}
 	return load_pipeline_run(s->pipeline, &calls, err);
@@ -178,7 +186,7 @@ static enum status load_scope(struct loading *l, void *load, size_t i, struct er
 	if (d->load_begin(run, load, i, journal_has(l->journal, "begun", s.scope), err) || journal_write(l->journal, "begun", s.scope, NULL, err))
 		return err->code;
 	atomic_store(&l->env->progress->phase, "load");
-	if (failpoint("restore.begun", err) || units(&s, err)) {
+	if (failpoint("restore.begun", err) || units(&s, &l->sum[i], err)) {
 		tell_state(&s);
 		load_pipeline_freep(&s.pipeline);
 		return err->code;
@@ -193,13 +201,22 @@ static enum status load_scope(struct loading *l, void *load, size_t i, struct er
 	return journal_write(l->journal, "loaded", s.scope, NULL, err);
 }
 
+/* Whether an earlier run loaded every scope: then there is nothing to read, only the end of the load to repeat. */
+static bool all_loaded(const struct loading *l)
+{
+	for (size_t i = 0; i < l->plan->scopes; i++)
+		if (!journal_has(l->journal, "loaded", l->plan->scope[i].scope))
+			return false;
+	return true;
+}
+
 enum status loading_run(struct loading *l, struct error *err)
 {
 	const struct driver *d = l->target->driver;
 	void *load = NULL;
 
 	enum status st = d->load_open(l->env->run, l->endpoint, l->request, l->plan, &load, err);
-	if (!st)
+	if (!st && !all_loaded(l))
 		st = loading_preflight(l, load, err);
 	if (l->keep)
 		*l->keep = false;
@@ -207,7 +224,9 @@ enum status loading_run(struct loading *l, struct error *err)
 		for (size_t i = 0; i < l->plan->scopes && !err->code; i++)
 			if (load_scope(l, load, i, err))
 				error_add(err, "database %s", l->plan->scope[i].scope);
+	if (!err->code)
+		(void)!failpoint("restore.loaded.all", err);
 	if (load)
-		d->load_close(load);
+		d->load_close(load, !err->code);
 	return err->code;
 }

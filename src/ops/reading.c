@@ -67,36 +67,68 @@ static void make_set(struct op_env *env, struct reading *r, size_t first)
 	r->set = store_set_new(env->run, &spec);
 }
 
-static enum status choose(const struct reading_spec *q, struct reading *r, size_t *index, struct error *err)
+static bool by_age(const struct reading_spec *q) { return !q->which || !strcmp(q->which, "latest") || !strcmp(q->which, "latest-proven"); }
+
+static enum status choose(const struct reading_spec *q, const struct catalog *c, size_t *index, struct error *err)
 {
 	struct catalog_query query = {.which = q->which, .tags = q->tags};
+	size_t of_this_store;
 
-	if (q->doubt && r->catalog.backups && (!q->which || !strcmp(q->which, "latest"))) {
-		*index = r->catalog.backups - 1;
+	if (q->doubt && c->backups && (!q->which || !strcmp(q->which, "latest"))) {
+		*index = c->backups - 1;
 		return ST_OK;
 	}
-	return catalog_find(&r->catalog, &query, index, &r->passed_over, err);
+	return catalog_find(c, &query, index, &of_this_store, err);
 }
 
-/* The first store in which the query finds something; the error of the first store where none does. */
+/* What a nearer store knows to be bad is bad in this one, too. doubtful: ids, also of suspect ones, each once. */
+static void share_verdicts(const struct reading_spec *q, struct catalog *c, struct strlist *bad, struct strlist *doubtful)
+{
+	for (size_t i = 0; i < c->backups; i++) {
+		struct catalog_backup *b = &c->backup[i];
+
+		if (b->bad)
+			strlist_add(bad, b->manifest.id);
+		b->bad = b->bad || strlist_has(bad, b->manifest.id);
+		if ((b->bad || b->suspect) && catalog_tags_match(&b->manifest.tags, q->tags) && !strlist_has(doubtful, b->manifest.id))
+			strlist_add(doubtful, b->manifest.id);
+	}
+}
+
+/* A named backup: the first store that has it. Else the newest one of all stores. The error of the first store where none has any. */
 static enum status find(struct op_env *env, const struct reading_spec *q, struct reading *r, size_t *store, struct error *err)
 {
 	CLEANUP(error_release) struct error first = ERROR_INIT;
-	for (size_t i = 0; i < r->stores.opened; i++) {
+	CLEANUP(strlist_release) struct strlist bad = STRLIST_INIT, doubtful = STRLIST_INIT;
+
+	for (size_t i = 0; i < r->stores.opened && (!r->backup || by_age(q)); i++) {
 		CLEANUP(error_release) struct error e = ERROR_INIT;
+		CLEANUP(catalog_release) struct catalog c = CATALOG_INIT;
+		const char *name = r->stores.open[i]->name;
 		size_t index;
 
-		catalog_release(&r->catalog);
-		if (!catalog_read(env->run, r->stores.open[i], q->source, &r->catalog, &e) &&
-		    !choose(q, r, &index, &e)) {
-			r->backup = &r->catalog.backup[index];
-			*store = i;
-			return ST_OK;
+		if (!catalog_read(env->run, r->stores.open[i], q->source, &c, &e))
+			share_verdicts(q, &c, &bad, &doubtful);
+		if (e.code || choose(q, &c, &index, &e)) {
+			if (e.code != ST_NOT_FOUND && r->stores.opened > 1)
+				notes_add(env->notes, "store %s is passed over: %s", name, error_text(&e));
+			error_add(&e, "%s in %s", q->source, name);
+			error_keep_first(&first, &e);
+			continue;
 		}
-		error_add(&e, "%s in %s", q->source, r->stores.open[i]->name);
-		error_keep_first(&first, &e);
+		if (r->backup && strcmp(c.backup[index].manifest.id, r->backup->manifest.id) <= 0)
+			continue;
+		catalog_release(&r->catalog);
+		r->catalog = c;
+		c = (struct catalog)CATALOG_INIT;
+		r->backup = &r->catalog.backup[index];
+		*store = i;
 	}
-	return error_move(err, &first);
+	if (!r->backup)
+		return error_move(err, &first);
+	for (size_t i = 0; by_age(q) && i < doubtful.len; i++)
+		r->passed_over += strcmp(doubtful.item[i], r->backup->manifest.id) > 0;
+	return ST_OK;
 }
 
 /* What is in the stores, for the person who mistyped a name. */

@@ -18,7 +18,8 @@ struct restoring {
 	struct load_name *rename;
 	struct load_request request;
 	struct load_plan plan;
-	bool loaded; /* by the run that is resumed, all of it */
+	struct load_sum *sum; /* one for each scope of the plan */
+	bool loaded;          /* by the run that is resumed, all of it */
 };
 
 static void restoring_release(struct restoring *x)
@@ -31,6 +32,7 @@ static void restoring_release(struct restoring *x)
 	strlist_release(&x->exclude);
 	strlist_release(&x->texts);
 	free(x->rename);
+	free(x->sum);
 	reading_release(&x->reading);
 	tmpdir_release(&x->dir);
 }
@@ -58,6 +60,12 @@ static enum status take_tables(const struct strlist *names, const char *flag, st
 	return ST_OK;
 }
 
+/* By pattern, or by a name that has characters of patterns. */
+static bool is_among(const struct strlist *databases, const char *name)
+{
+	return strlist_has(databases, name) || strlist_matches(databases, name);
+}
+
 static enum status take_scopes(struct restoring *x, const struct strlist *databases, struct error *err)
 {
 	const struct manifest *m = &x->reading.backup->manifest;
@@ -65,7 +73,7 @@ static enum status take_scopes(struct restoring *x, const struct strlist *databa
 
 	for (size_t i = 0; i < m->scopes; i++) {
 		buf_printf(&known, "%s%s", i ? ", " : "", m->scope[i].name);
-		if (!databases->len || strlist_matches(databases, m->scope[i].name))
+		if (!databases->len || is_among(databases, m->scope[i].name))
 			strlist_add(&x->scopes, m->scope[i].name);
 	}
 	for (size_t i = 0; i < databases->len; i++) {
@@ -73,7 +81,7 @@ static enum status take_scopes(struct restoring *x, const struct strlist *databa
 		bool found = false;
 
 		for (size_t k = 0; k < m->scopes && !found; k++)
-			found = strlist_matches(&one, m->scope[k].name);
+			found = is_among(&one, m->scope[k].name);
 		if (!found)
 			return error_set(err, ST_NOT_FOUND, "backup %s has no database %s; it has: %s", m->id, databases->item[i], buf_str(&known));
 	}
@@ -160,7 +168,7 @@ static enum status resume(struct restoring *x, struct error *err)
 static enum status begin_journal(struct restoring *x, struct error *err)
 {
 	if (x->journal)
-		return ST_OK;
+		return x->loaded ? ST_OK : journal_write_targets(x->journal, &x->plan, err);
 	memcpy(x->head.run, x->r->run, sizeof x->head.run);
 	x->head.source = xstrdup(x->q->source);
 	x->head.backup = xstrdup(x->r->backup);
@@ -180,7 +188,11 @@ static void print_plan(struct restoring *x)
 	struct buf *t = &x->r->text;
 	const struct load_plan *p = &x->plan;
 
-	buf_printf(t, "restore backup %s of %s into server %s (%s)\n", x->r->backup, x->q->source, p->identity, p->version);
+	if (x->loaded)
+		buf_printf(t, "run %s has loaded backup %s of %s; what is left is to compare and to put in place what was asked for\n",
+			   x->r->run, x->r->backup, x->q->source);
+	else
+		buf_printf(t, "restore backup %s of %s into server %s (%s)\n", x->r->backup, x->q->source, p->identity, p->version);
 	for (size_t i = 0; i < p->scopes; i++)
 		buf_printf(t, "database %s -> %s%s\n", p->scope[i].scope, p->scope[i].target, p->scope[i].create ? " (new)" : "");
 	for (size_t i = 0; i < p->steps.len; i++)
@@ -271,7 +283,7 @@ static enum status make_plan(struct restoring *x, struct error *err)
 		return err->code;
 	x->request.jobs = b.jobs;
 	/* The driver has taken its marks away when all is loaded, so that only the journal knows these databases as this run's. */
-	x->loaded = journal_take_targets(x->journal, &x->plan);
+	x->loaded = journal_take_targets(x->journal, &x->scopes, &x->plan);
 	if (x->loaded)
 		return ST_OK;
 	return q->target->driver->load_plan(x->env->run, &x->endpoint, &x->request, &x->plan, err);
@@ -322,27 +334,51 @@ static enum status put_in_place(struct restoring *x, struct error *err)
 	return journal_write(x->journal, "exchanged", "", NULL, err);
 }
 
-static void fill_result(struct restoring *x, const struct loading *l, bool exchanged)
+/* What a scope has that an earlier run loaded. */
+static struct load_sum sum_of_manifest(const struct restoring *x, const char *scope)
+{
+	const struct manifest *m = &x->reading.backup->manifest;
+
+	for (size_t i = 0; i < m->scopes; i++)
+		if (!strcmp(m->scope[i].name, scope))
+			return (struct load_sum){m->scope[i].objects, m->scope[i].rows, m->scope[i].raw};
+	return (struct load_sum){0};
+}
+
+static void fill_result(struct restoring *x, const struct loading *l, bool whole)
 {
 	struct restore_result *r = x->r;
+	bool exchanged = x->q->in_place;
 
 	r->scope = xcalloc(x->plan.scopes, sizeof *r->scope);
 	r->scopes = x->plan.scopes;
 	for (size_t i = 0; i < x->plan.scopes; i++) {
 		const struct load_scope_plan *s = &x->plan.scope[i];
+		const struct load_sum sum = whole && !l->sum[i].tables ? sum_of_manifest(x, s->scope) : l->sum[i];
 
 		r->scope[i] = (struct restore_scope_result){
 			.scope = xstrdup(s->scope),
 			.target = xstrdup(exchanged && s->replaces ? s->replaces : s->target),
 			.aside = exchanged && s->aside ? xstrdup(s->aside) : NULL,
 			.beside = !exchanged && s->beside,
-			.tables = i ? 0 : l->tables,
-			.rows = i ? 0 : l->rows,
-			.raw = i ? 0 : l->raw,
+			.tables = sum.tables,
+			.rows = sum.rows,
+			.raw = sum.raw,
 		};
 	}
 	r->load_time = l->load_time;
 	r->index_time = l->index_time;
+}
+
+/* What a load leaves to do. A copy that was compared may have been put in place before the run ended. */
+static enum status finish(struct restoring *x, bool whole, struct error *err)
+{
+	bool wanted = whole && (x->q->compare || x->q->in_place);
+
+	if (wanted && !(x->q->in_place && journal_has(x->journal, "compared", "")) &&
+	    (compare(x, err) || journal_write(x->journal, "compared", "", NULL, err)))
+		return err->code;
+	return x->q->in_place ? put_in_place(x, err) : ST_OK;
 }
 
 static enum status load(struct restoring *x, struct error *err)
@@ -358,19 +394,16 @@ static enum status load(struct restoring *x, struct error *err)
 		.journal = x->journal,
 		.missing = &x->r->missing,
 		.table = &x->r->text,
+		.sum = x->sum,
 	};
 	bool whole = !x->q->data_only && !x->tables.len && !x->exclude.len && !x->q->salvage;
+	bool compared = x->loaded && x->q->in_place && journal_has(x->journal, "compared", "");
 
-	/* A copy that was compared may have been put in place before the run ended. */
-	bool comparing = whole && (x->q->compare || x->q->in_place) && !(x->q->in_place && journal_has(x->journal, "compared", ""));
-
-	if (!x->loaded && loading_run(&l, err))
+	journal_missing(x->journal, &x->r->missing);
+	/* Also where all is loaded: the last run may have ended before the driver cleaned up. */
+	if ((!compared && loading_run(&l, err)) || finish(x, whole, err))
 		return err->code;
-	if (comparing && (compare(x, err) || journal_write(x->journal, "compared", "", NULL, err)))
-		return err->code;
-	if (x->q->in_place && put_in_place(x, err))
-		return err->code;
-	fill_result(x, &l, x->q->in_place);
+	fill_result(x, &l, whole);
 	if (failpoint("restore.finish.before", err) || journal_write(x->journal, "finished", "", NULL, err))
 		return err->code;
 	if (x->r->missing.len)
@@ -456,6 +489,7 @@ enum status op_restore(struct op_env *env, const struct restore_request *q, stru
 		return err->code;
 	if (begin_journal(&x, err))
 		return err->code;
+	x.sum = xcalloc(x.plan.scopes, sizeof *x.sum);
 	enum status st = load(&x, err);
 	r->took = instant_diff(run_mono(env->run), start);
 	record(&x, began, err);

@@ -223,6 +223,23 @@ static enum status see_page(struct listing *l, struct pages *pages, uint32_t pag
 	return ST_OK;
 }
 
+#define NAMED 3u
+
+/* A salvage goes on past members, not past a page: without it nobody knows where they lie. Others than its objects can still be had. */
+static void advise(const struct listing *l, uint32_t page, struct error *err)
+{
+	CLEANUP(buf_release) struct buf names = BUF_INIT;
+	size_t n = 0;
+
+	for (size_t i = 0; i < l->objects; i++)
+		if (l->object[i].first_page <= page && page <= l->object[i].last_page && n++ < NAMED)
+			buf_printf(&names, "%s%s", n > 1 ? ", " : "", l->object[i].name);
+	if (n > NAMED)
+		buf_printf(&names, " and %zu more", n - NAMED);
+	(void)error_hint(err, "The page may list %s: without them, by --exclude-table, the others can be loaded; the commands of "
+			      "RESTORE.txt need no index.", buf_str(&names));
+}
+
 /* ---- order ---- */
 
 /* Large objects by size, so that the end of a load is not one connection at work on the last of them. Small ones as they lie in the
@@ -276,8 +293,11 @@ enum status units_list(struct run *run, struct pages *pages, const struct load_p
 	if (archive_each_object(r, see_object, &l, err))
 		return err->code;
 	for (uint32_t p = 0; p < page_count; p++)
-		if (l.page_wanted[p] && (run_check(run, err) || see_page(&l, pages, p, err)))
+		if (l.page_wanted[p] && (run_check(run, err) || see_page(&l, pages, p, err))) {
+			if (spec->salvage && err->code == ST_BAD)
+				advise(&l, p, err);
 			return err->code;
+		}
 	for (size_t i = 0; i < l.objects; i++)
 		if (end_object(&l, &l.object[i], err))
 			return err->code;

@@ -351,6 +351,6 @@ enum status loading_run(struct loading *l, const struct load_break *at, struct e
 	d->load_worker_close(worker);
 	if (!st)
 		st = d->load_end(&run, load, err);
-	d->load_close(load);
+	d->load_close(load, !st);
 	return st;
 }

@@ -454,7 +454,7 @@ TEST("PostgreSQL: a session that ends at a commit leaves its unit not loaded, an
 	CHECK_INT(result.state, LOAD_DONE);
 	CHECK_INT(result.rows, 2);
 	driver_postgres.load_worker_close(worker);
-	driver_postgres.load_close(load);
+	driver_postgres.load_close(load, false);
 	loading_release(&l);
 	kept_release(&k);
 	server_stop(&s);
@@ -498,7 +498,7 @@ TEST("PostgreSQL: an interrupt ends a unit that waits for a lock; a server's ref
 	driver_postgres.load_worker_close(worker);
 	driver_postgres.interrupt(load, HANDLE_LOAD);
 	CHECK_ERR(driver_postgres.load_end(&run, load, &err), err, ST_CANCELLED, "");
-	driver_postgres.load_close(load);
+	driver_postgres.load_close(load, false);
 	loading_release(&l);
 	kept_release(&k);
 	server_stop(&s);

@@ -215,6 +215,22 @@ def test_a_restore_in_place_that_ends_after_the_exchange_is_finished_by_resume(s
         compare.same(old, compare.snapshot(shop.server, live))
 
 
+def test_a_name_that_was_taken_before_the_restore_went_on_is_exchanged_all_the_same(shop):
+    """The first run found the name free; by the time of the second somebody had made a database of it."""
+    drtool = shop.fresh()
+    with shop.live(drtool, "taken") as live:
+        shop.server.drop_db(live)
+        command = ["restore", "shop", "--in-place", "--yes", "--rename", f"{shop.db}={live}"]
+        assert drtool.run(*command, fail="restore.begun:1:kill").code == -signal.SIGKILL
+        shop.server.drop_db(live)
+        shop.server.sql("postgres", f"create database {live}")
+        shop.server.sql(live, "create table somebody (i int)")
+        drtool.fails(1, *command, "--resume", fail="restore.exchange.before:1:error")
+        assert shop.server.sql(live, "select to_regclass('somebody') is null") == "f"
+        drtool.ok(*command, "--resume")
+        compare.same(shop.before, {**compare.snapshot(shop.server, live), "database": shop.before["database"]})
+
+
 def test_a_restore_under_its_own_name_that_differs_is_compared_again_by_resume(shop):
     """The read back failed: the copy is complete, keeps its name, and the next try looks at the same one."""
     drtool = shop.fresh()

@@ -180,6 +180,30 @@ def test_a_prune_that_fails_in_one_store_goes_on_in_the_next(shop):
     assert len(stored(drtool.second)) == 1 and len(drtool.backups("shop")) == len(known) + 1
 
 
+def test_the_newest_backup_of_all_stores_is_restored(shop):
+    drtool = two_stores(shop)
+    old = drtool.backups("shop")
+    drtool.fails(3, *BACKUP, env=with_fault("/store@open[.tar.gz]:1:ENOSPC"))
+    new = stored(drtool.second)[-1]
+    assert drtool.backups("shop") == old and new not in old
+    restore = ("restore", "shop", "--in-place", "--dry-run")
+    assert new in drtool.ok(*restore).out
+    assert old[-1] in drtool.ok(*restore, "--backup", old[-1]).out
+    result = drtool.ok(*restore, env=with_fault("/offsite@list:1:EIO"))
+    assert old[-1] in result.out and "offsite" in result.err and "injected" in result.err
+    # What is known to be bad in a nearer store is not taken from the next.
+    drtool.ok(*BACKUP)
+    both = drtool.backups("shop")[-1]
+    assert both in drtool.ok(*restore).out
+    path = drtool.archives("shop")[-1]
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    fault.write(path, bytes(data))
+    drtool.fails(4, "check", "shop", "--from", "local", "--backup", both)
+    result = drtool.ok(*restore)
+    assert new in result.out and "passed over" in result.text
+
+
 def test_a_restore_goes_on_in_the_other_store_when_one_fails(shop):
     drtool = two_stores(shop)
     copy = f"{shop.db}_other"

@@ -7,6 +7,7 @@ import signal
 import time
 
 import compare
+import fault
 import pg
 import pytest
 
@@ -485,6 +486,38 @@ def test_salvage_loads_what_is_intact_and_names_what_is_missing(pg15, shop, drto
     assert pg15.sql(f"{shop}_rest", "select count(*) from big where t <> repeat(md5(id::text), 10)") == "0"
 
 
+@pytest.mark.parametrize("where", ["restore.finish.before:1:kill", "load.unit.done:9:kill"])
+def test_a_salvage_that_is_resumed_still_names_what_is_missing(pg15, shop, drtool, where):
+    (volume,) = drtool.archives("shop")
+    members = [m for m in member_ranges(volume) if "/data/" in m[0] and "/big/" in m[0]]
+    data = bytearray(volume.read_bytes())
+    _, start, end = members[0]
+    data[(start + end) // 2] ^= 1
+    volume.chmod(0o600)
+    volume.write_bytes(data)
+    command = ["restore", "shop", "--salvage", "--into", pg15.url(f"{shop}_rest"), "--jobs", "1"]
+    assert drtool.run(*command, fail=where).code == -signal.SIGKILL
+    result = drtool.fails(4, *command, "--resume")
+    assert "MISSING" in result.out and "big" in result.out, result
+
+
+def test_a_salvage_without_a_page_of_the_index_names_the_tables_that_go_without(pg15, make_db, drtool):
+    db = make_db(pg15, "create table wide (t text); insert into wide select repeat(md5(i::text), 100) from generate_series(1, 3000) i;"
+                       "create table narrow (i int); insert into narrow values (1)", prefix="pages")
+    drtool.ok("backup", pg15.url(db), "--name", "pages", "--chunk-size", "4KiB", "--jobs", "1")
+    (volume,) = drtool.archives("pages")
+    _, start, end = next(m for m in member_ranges(volume) if m[0].endswith("index/000001.tsv"))
+    data = bytearray(volume.read_bytes())
+    data[(start + end) // 2] ^= 1
+    fault.write(volume, bytes(data))
+    command = ["restore", "pages", "--salvage", "--into", pg15.url(f"{db}_rest")]
+    result = drtool.fails(4, *command)
+    assert "public.wide" in result.err and "--exclude-table" in result.err
+    pg15.drop_db(f"{db}_rest")
+    drtool.ok(*command, "--exclude-table", "public.wide")
+    assert pg15.sql(f"{db}_rest", "select count(*) from narrow") == "1"
+
+
 def test_a_truncated_archive_can_still_be_salvaged_or_says_why_not(pg15, shop, drtool):
     (volume,) = drtool.archives("shop")
     volume.chmod(0o600)
@@ -572,3 +605,55 @@ def test_what_is_damaged_in_one_store_is_read_from_another(pg15, shop, drtool):
     compare.same(compare.snapshot(pg15, shop), compare.snapshot(pg15, f"{shop}_copy"))
     drtool.fails(4, "check", "shop", "--from", "local", "--backup", backup)
     drtool.ok("check", "shop", "--from", "other", "--backup", backup)
+
+
+@pytest.fixture
+def long_names(pg15, make_db, drtool):
+    """Two databases whose names are cut alike, of which the second is restored beside: (first, second, copy, run)."""
+    first, second = "t" * 59 + "a", "t" * 59 + "b"
+    try:
+        for name in (first, second):
+            pg15.create_db(name)
+            pg15.sql(name, f"create table t (n text); insert into t values ('{name[-1]}')")
+        drtool.ok("backup", pg15.url(second), "--name", "long")
+        run = run_of(drtool.ok("restore", "long", "--into", pg15.url("")))
+        (copy,) = [n for n in pg15.databases() if n.endswith(f"_restore_{run}")]
+        yield first, second, copy, run
+    finally:
+        for name in pg15.databases():
+            if name.startswith("ttttt"):
+                pg15.drop_db(name)
+
+
+def test_an_exchange_does_not_guess_between_two_names_that_are_cut_alike(pg15, long_names, drtool):
+    first, second, copy, run = long_names
+    for flags in ([], ["--back"], ["--drop"]):
+        result = drtool.fails(7, "exchange", run, "--yes", "--into", pg15.url(""), *flags)
+        assert first in result.err and second in result.err and "RENAME TO" in result.err and "--rename" in result.err
+    assert set(pg15.databases()) >= {first, second, copy}
+    assert [pg15.sql(name, "select n from t") for name in (first, second, copy)] == ["a", "b", "b"]
+    result = drtool.fails(7, "exchange", run, "--yes")
+    assert first in result.err and second in result.err
+
+
+def test_an_exchange_takes_no_cut_name_for_a_whole_one(pg15, long_names, drtool):
+    first, second, copy, run = long_names
+    pg15.drop_db(first)
+    pg15.drop_db(second)
+    drtool.fails(7, "exchange", run, "--yes", "--into", pg15.url(""))
+    assert copy in pg15.databases()
+
+
+def test_a_database_whose_drop_was_cut_off_is_dropped_by_the_exchange(pg15, shop, drtool):
+    run = run_of(drtool.ok("restore", "shop", "--in-place", "--yes"))
+    (aside,) = copies(pg15, shop)
+    pg15.sql("postgres", f"update pg_database set datconnlimit = -2 where datname = '{aside}'")
+    drtool.ok("exchange", run, "--drop", "--yes")
+    assert copies(pg15, shop) == []
+
+
+def test_a_database_whose_drop_was_cut_off_takes_no_restore(pg15, shop, drtool):
+    pg15.sql("postgres", f"update pg_database set datconnlimit = -2 where datname = '{shop}'")
+    result = drtool.fails(7, "restore", "shop")
+    assert "takes no connections" in result.err
+    assert copies(pg15, shop) == []
