@@ -1,13 +1,15 @@
 # drtool. `make` builds build/drtool; everything a build writes lies under build/<variant>/.
 #   make VARIANT=debug|asan|tsan|cover   another variant, in build/<variant>/drtool
 #   make CC=clang                        another compiler (its own folder: build/<variant>-clang)
-#   make demo | test | fuzz | bench-postgres | install
-# Leave a client library out with WITH_POSTGRES=0; --version names what is missing.
+#   make demo | test | fuzz | bench-postgres | bench-mysql | install
+# Leave a client library out with WITH_POSTGRES=0; --version names what is missing. The driver of MariaDB and MySQL is being built:
+# WITH_MYSQL=1 takes it in, here and in scripts/deps and scripts/test.
 VARIANT ?= release
 CC      := $(if $(filter default undefined,$(origin CC)),gcc,$(CC))
 PREFIX  ?= /usr/local
 V       ?= 0
 WITH_POSTGRES ?= 1
+WITH_MYSQL ?= 0
 
 VERSION := $(shell cat VERSION)
 is_clang := $(findstring clang,$(notdir $(CC)))
@@ -21,6 +23,10 @@ HAVE :=
 ifeq ($(WITH_POSTGRES),1)
 PKGS += libpq libssl
 HAVE += -DHAVE_LIBPQ
+endif
+ifeq ($(WITH_MYSQL),1)
+PKGS += libmariadb libssl
+HAVE += -DHAVE_LIBMARIADB
 endif
 building := $(filter-out clean demo deps check-deps,$(or $(MAKECMDGOALS),all))
 ifneq ($(building),)
@@ -55,6 +61,9 @@ LIB_SRC := $(sort $(wildcard src/*/*.c src/*/*/*.c drivers/*.c))
 ifeq ($(WITH_POSTGRES),1)
 LIB_SRC += $(sort $(wildcard drivers/postgres/*.c))
 endif
+ifeq ($(WITH_MYSQL),1)
+LIB_SRC += $(sort $(wildcard drivers/mysql/*.c))
+endif
 ifeq ($(filter libisal,$(found)),)
 LIB_SRC := $(filter-out src/gzip/isal.c src/gzip/mixed.c,$(LIB_SRC))
 endif
@@ -63,8 +72,14 @@ LIB_SRC := $(filter-out src/gzip/libdeflate.c src/gzip/mixed.c,$(LIB_SRC))
 endif
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
 UNIT_SRC := $(sort $(wildcard tests/lib/*.c tests/unit/*.c tests/unit/*/*.c tests/conformance/*.c))
+ifneq ($(WITH_MYSQL),1)
+UNIT_SRC := $(filter-out tests/unit/mysql/% tests/conformance/mysql_%.c %_mysql.c %_mysql_tls.c %_mysql_faults.c,$(UNIT_SRC))
+endif
 UNIT_OBJ := $(UNIT_SRC:%.c=$(B)/%.o)
 FUZZERS  := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+ifneq ($(WITH_MYSQL),1)
+FUZZERS  := $(filter-out fuzz_ddl,$(FUZZERS))
+endif
 
 all: $(B)/drtool $(if $(filter release,$(VARIANT)),$(if $(is_clang),,build/drtool))
 

@@ -1,11 +1,13 @@
 """Runs the drtool binary for tests: clean environment, own store and state, never without a time limit."""
 
+import functools
 import json
 import os
 import pathlib
 import signal
 import subprocess
 
+import my
 import pg
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -15,6 +17,19 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 for _signal in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
     if signal.getsignal(_signal) == signal.SIG_IGN:
         signal.signal(_signal, lambda *_: None)
+
+
+@functools.cache
+def _server_programs():
+    """The folders of all servers that are here."""
+    found = []
+    for module, folder in ((pg, ""), (my, "../sbin")):
+        for version in module.VERSIONS:
+            try:
+                found.append(str((module.bin_dir(version) / folder).resolve()))
+            except module.Missing:
+                pass
+    return found
 
 
 def binary():
@@ -55,14 +70,8 @@ class Drtool:
 
     def environment(self, env=None, fail=None):
         """What drtool sees: nothing of the caller but the options of the sanitizers."""
-        bins = []
-        for version in pg.VERSIONS:
-            try:
-                bins.append(str(pg.bin_dir(version)))
-            except pg.Missing:
-                pass
         clean = {
-            "PATH": ":".join(["/usr/bin", "/bin", *bins]),
+            "PATH": ":".join(["/usr/bin", "/bin", *_server_programs()]),
             "HOME": str(self.dir),
             "XDG_STATE_HOME": str(self.dir / "state"),
             "LC_ALL": "C.UTF-8",
