@@ -2,12 +2,13 @@
 #   make VARIANT=debug|asan|tsan|cover   another variant, in build/<variant>/drtool
 #   make CC=clang                        another compiler (its own folder: build/<variant>-clang)
 #   make demo | test | fuzz | bench-postgres | install
-# Leave a client library out with WITH_POSTGRES=0; --version names what is missing.
+# Leave a client library out with WITH_POSTGRES=0 or WITH_MYSQL=0; --version names what is missing.
 VARIANT ?= release
 CC      := $(if $(filter default undefined,$(origin CC)),gcc,$(CC))
 PREFIX  ?= /usr/local
 V       ?= 0
 WITH_POSTGRES ?= 1
+WITH_MYSQL ?= 1
 
 VERSION := $(shell cat VERSION)
 is_clang := $(findstring clang,$(notdir $(CC)))
@@ -21,6 +22,10 @@ HAVE :=
 ifeq ($(WITH_POSTGRES),1)
 PKGS += libpq libssl
 HAVE += -DHAVE_LIBPQ
+endif
+ifeq ($(WITH_MYSQL),1)
+PKGS += libmariadb
+HAVE += -DHAVE_LIBMARIADB
 endif
 building := $(filter-out clean demo deps check-deps,$(or $(MAKECMDGOALS),all))
 ifneq ($(building),)
@@ -54,6 +59,9 @@ LIBS         := $(PKG_LIBS) -lm
 LIB_SRC := $(sort $(wildcard src/*/*.c src/*/*/*.c drivers/*.c))
 ifeq ($(WITH_POSTGRES),1)
 LIB_SRC += $(sort $(wildcard drivers/postgres/*.c))
+endif
+ifeq ($(WITH_MYSQL),1)
+LIB_SRC += $(sort $(wildcard drivers/mysql/*.c))
 endif
 ifeq ($(filter libisal,$(found)),)
 LIB_SRC := $(filter-out src/gzip/isal.c src/gzip/mixed.c,$(LIB_SRC))

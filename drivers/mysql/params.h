@@ -1,0 +1,18 @@
+/* The driver's own settings of a source. mysql.c has the rows. */
+#ifndef DRIVERS_MYSQL_PARAMS_H
+#define DRIVERS_MYSQL_PARAMS_H
+
+#include "drivers/driver.h"
+
+struct my_params {
+	struct duration connect_timeout; /* of one connection */
+	struct duration lock_timeout;    /* wait for locks held by others; also the longest that writers may be blocked */
+	uint64_t split_above;            /* bytes of a table's data above which it is read in ranges */
+	char *tls_cert, *tls_key;        /* client certificate; NULL: none */
+	char *tls_fingerprint;           /* of the server's certificate, hex; NULL: the chain is verified as `tls` says */
+};
+
+/* The endpoint's, or the defaults where it has none. */
+const struct my_params *my_params(const struct endpoint *e);
+
+#endif
