@@ -3,10 +3,16 @@
 #ifdef HAVE_LIBPQ
 extern const struct driver driver_postgres;
 #endif
+#ifdef HAVE_LIBMARIADB
+extern const struct driver driver_mysql;
+#endif
 
 const struct driver *const drivers[] = {
 #ifdef HAVE_LIBPQ
 	&driver_postgres,
+#endif
+#ifdef HAVE_LIBMARIADB
+	&driver_mysql,
 #endif
 	NULL,
 };

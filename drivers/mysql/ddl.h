@@ -1,13 +1,16 @@
-/* The parts of a CREATE TABLE as SHOW CREATE TABLE prints it, so that rows can come before secondary indexes and foreign keys. The text is
- * divided at commas outside of quotes and parentheses, never searched by pattern; the parts are the server's own words. */
+/* The parts of a CREATE TABLE as SHOW CREATE TABLE prints it, so that rows can come before secondary indexes and foreign keys, and the few
+ * words of other statements that a restore must change. The text is divided at commas outside of quotes and parentheses, never searched by
+ * pattern; the parts are the server's own words. */
 #ifndef DRIVERS_MYSQL_DDL_H
 #define DRIVERS_MYSQL_DDL_H
 
 #include "util/error.h"
 #include "util/buf.h"
 
+/* Only InnoDB is divided, all else is base. What remains in base: the one key that an AUTO_INCREMENT needs, the key by which a table without
+ * primary key is stored, and those before them, so that the order of the keys stays. */
 struct my_ddl_table {
-	char *base;             /* CREATE TABLE with columns, primary key, checks, options, partitions, and the one key an AUTO_INCREMENT needs */
+	char *base;             /* CREATE TABLE with columns, primary key, checks, options, partitions, and the keys above */
 	struct strlist keys;    /* "ADD KEY ..." for one ALTER TABLE */
 	struct strlist foreign; /* "ADD CONSTRAINT ... FOREIGN KEY ..." */
 };
@@ -15,9 +18,24 @@ struct my_ddl_table {
 /* ST_BAD where the text is not of this form: then it is used as a whole. */
 enum status my_ddl_split(const char *create, struct my_ddl_table *t, struct error *err) MUST_CHECK;
 void my_ddl_release(struct my_ddl_table *t);
-/* create with another name in place of the one after CREATE TABLE; owned by the caller. NULL where the text is not of this form. */
+/* create with another name in place of the one after CREATE TABLE, SEQUENCE or DATABASE; owned by the caller. NULL where the text is not of this form. */
 char *my_ddl_renamed(const char *create, const char *name);
+/* ALTER DATABASE name out of a CREATE DATABASE; owned. NULL where the text is not of this form. */
+char *my_ddl_alter_database(const char *create, const char *name);
 /* create without its AUTO_INCREMENT=n; owned. For comparisons. */
 char *my_ddl_without_counter(const char *create);
+
+/* ---- other statements; the results are owned, and equal to the text where there is nothing to change ---- */
+
+/* CREATE TABLE or VIEW without the database's own name before functions, sequences and columns, which the server leaves there. */
+char *my_ddl_unqualified(const char *create, const char *database);
+/* CREATE TRIGGER without names of databases before it and its table, and without FOLLOWS or PRECEDES. */
+char *my_ddl_trigger(const char *create, const char *sql_mode);
+/* CREATE EVENT as DISABLED. */
+char *my_ddl_event_disabled(const char *create, const char *sql_mode);
+/* Without DEFINER = account. */
+char *my_ddl_without_definer(const char *create, const char *sql_mode);
+/* "app@%"; "app" of a role; NULL where there is none. */
+char *my_ddl_definer(const char *create, const char *sql_mode);
 
 #endif

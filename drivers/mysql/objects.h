@@ -26,29 +26,57 @@ struct my_object {
 	enum object_kind kind;
 	char *name;
 	char *sql;          /* of SHOW CREATE, utf8mb4 */
-	char *sql_mode, *charset, *collation, *db_collation; /* under which it was made; NULL where the kind has none */
+	char *sql_mode, *charset, *collation, *db_collation; /* under which it was made; NULL where the kind has none. Of the database
+							      * db_collation is its own. */
 	char *time_zone;    /* event */
 	char *status;       /* event: ENABLED, DISABLED, SLAVESIDE_DISABLED */
 	char *definer;      /* "app@%"; NULL where the kind has none */
 	char *table;        /* trigger: on which */
 	char *next;         /* sequence: arguments of SETVAL after the name, "1001, 0, 0"; NULL in objects read without values */
+	bool invalid;       /* view: what it needs is not there, so that it cannot be made */
 };
+#define MY_OBJECT_INIT {.kind = OBJECT_DATABASE}
 void my_object_release(struct my_object *o);
+struct my_object my_object_copy(const struct my_object *o);
 json_t *my_object_json(const struct my_object *o);
 enum status my_object_from_json(const json_t *j, struct my_object *o, struct error *err) MUST_CHECK;
 
 typedef enum status my_object_fn(void *ctx, const struct my_object *o, struct error *err);
-/* All objects of a database, in the order of the kinds, tables and views by name, triggers of an event in their order. An object whose definition may
- * not be read (a NULL body, a right that lacks) is an error that names the right. A view that is invalid on the server is given with its text from
- * information_schema and a note. */
+/* All objects of a database, in the order of the kinds, tables and views by name, triggers of an event in their order. Statements do not
+ * hold the database's own name where the server can do without. An object whose definition may not be read (a NULL body, a right that
+ * lacks) is an error that names the right, as is a right without which objects would not be seen. A view that is invalid on the server is
+ * given with a note. What was dropped meanwhile is an error with retry. The session's default database is the same afterwards. */
 enum status my_objects_each(struct run *run, struct my_conn *c, const char *database, struct notes *notes, my_object_fn *fn, void *ctx,
 			 struct error *err) MUST_CHECK;
+/* Of the sequences only; the same values as above, read again. */
+enum status my_sequences_each(struct run *run, struct my_conn *c, const char *database, my_object_fn *fn, void *ctx,
+			      struct error *err) MUST_CHECK;
 /* The same from the lines of an archive. */
 enum status my_objects_parse(const char *text, size_t n, my_object_fn *fn, void *ctx, struct error *err) MUST_CHECK;
 
-/* Makes an object in the default database of the session, under its own settings; the session's own are put back. `sql` NULL: o->sql. */
+/* The statement to make an object by: events as DISABLED, views and programs with their definer or without: then the definer is who
+ * makes them. Owned by the caller. */
+enum my_definer { MY_DEFINER_KEEP, MY_DEFINER_STRIP };
+char *my_object_sql(const struct my_object *o, enum my_definer definer);
+
+/* Makes an object in the default database of the session, under its own settings; the session's own are put back. `sql` NULL:
+ * my_object_sql with the definer kept. A database is made by o->sql or sql as it is. An event whose time is over is not made by the server:
+ * my_event_status notes it. */
 enum status my_object_make(struct run *run, struct my_conn *c, const struct my_object *o, const char *sql, struct error *err) MUST_CHECK;
-/* The same as text for the stock client (DELIMITER and all), for a file of SQL. */
+/* Views in the order that they need, found by rounds. Those that are invalid in the archive and fail here too are noted. */
+enum status my_views_make(struct run *run, struct my_conn *c, const struct my_object *const *view, size_t n, enum my_definer definer,
+			  struct notes *notes, struct error *err) MUST_CHECK;
+/* The recorded status of an event that was made. */
+enum status my_event_status(struct run *run, struct my_conn *c, const struct my_object *o, enum my_definer definer, struct notes *notes,
+			    struct error *err) MUST_CHECK;
+/* SELECT SETVAL of a sequence; "" where it has no value. */
+void my_object_value_sql(const struct my_object *o, struct buf *sql);
+
+/* The same as text for the stock client (DELIMITER and all), for a file of SQL in utf8mb4. `sql` NULL: my_object_sql with the definer kept.
+ * db_collation: of the database, so that objects made under another get theirs; NULL: all are taken to be made under it. */
 void my_object_script(const struct my_object *o, const char *sql, struct buf *to);
+void my_object_script_in(const struct my_object *o, const char *sql, const char *db_collation, struct buf *to);
+/* ALTER EVENT with the recorded status, for the end of such a file; nothing where it is DISABLED. */
+void my_event_status_script(const struct my_object *o, struct buf *to);
 
 #endif

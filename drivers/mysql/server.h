@@ -22,7 +22,10 @@ void my_server_release(struct my_server *s);
 struct my_rights;
 enum status my_rights_read(struct run *run, struct my_conn *c, struct my_rights **r, struct error *err) MUST_CHECK;
 void my_rights_freep(struct my_rights **r);
-/* privilege as in SHOW GRANTS ("SELECT", "SHOW VIEW", "BINLOG MONITOR"); database NULL: on *.*. ALL PRIVILEGES holds all. */
+struct my_rights *my_rights_new(void);
+void my_rights_line(struct my_rights *r, const char *line); /* of SHOW GRANTS */
+/* privilege as in SHOW GRANTS ("SELECT", "SHOW VIEW", "BINLOG MONITOR"); database NULL: on *.*. ALL PRIVILEGES holds all. Grants on single
+ * tables do not count. */
 bool my_rights_have(const struct my_rights *r, const char *privilege, const char *database);
 
 /* mysql, sys, information_schema, performance_schema: never dumped as tables. */

@@ -64,6 +64,7 @@ const struct driver driver_postgres = {
 	.name = "postgres",
 	.schemes = schemes,
 	.default_port = 5432,
+	.object_parts = 2,
 	.settings = settings,
 	.params_size = sizeof(struct pg_params),
 	.caps = DRIVER_DUMP | DRIVER_LOAD | DRIVER_EXCHANGE | DRIVER_ASSERT | DRIVER_SCRATCH,

@@ -16,8 +16,12 @@ void version_text(struct buf *to)
 	buf_printf(to, "drtool %s\n\ndatabases:   ", DRTOOL_VERSION);
 	for (const struct driver *const *d = drivers; *d; d++, before = ", ")
 		buf_printf(to, "%s%s", before, (*d)->name);
-	if (!driver_named("postgres"))
+	if (!driver_named("postgres")) {
 		buf_printf(to, "%sno postgres (built without libpq)", before);
+		before = ", ";
+	}
+	if (!driver_named("mysql"))
+		buf_printf(to, "%sno mysql (built without libmariadb)", before);
 	buf_puts(to, "\nstores:      ");
 	before = "";
 	for (const struct storage_ops *const *s = storages; *s; s++, before = ", ")

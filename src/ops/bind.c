@@ -7,7 +7,7 @@
  * and never a target. The database is not among it: a URL without one means all of them, whatever a shell has set. */
 static const struct {
 	const char *driver;
-	const char *host[3], *port[2], *user[3], *password[3], *tls_ca[2];
+	const char *host[4], *port[2], *user[3], *password[4], *tls_ca[2];
 } client_env[] = {
 	{"postgres",
 	 {"PGHOST", "POSTGRES_HOST"},
@@ -15,6 +15,12 @@ static const struct {
 	 {"PGUSER", "POSTGRES_USER"},
 	 {"PGPASSWORD", "POSTGRES_PASSWORD"},
 	 {"PGSSLROOTCERT"}},
+	{"mysql",
+	 {"MYSQL_HOST", "MARIADB_HOST", "MYSQL_UNIX_PORT"},
+	 {"MYSQL_TCP_PORT"},
+	 {"MYSQL_USER", "MARIADB_USER"},
+	 {"MYSQL_PWD", "MYSQL_PASSWORD", "MARIADB_PASSWORD"},
+	 {NULL}},
 };
 
 static const char *first_set(const struct bind *b, const char *const *names)

@@ -39,23 +39,29 @@ static void restoring_release(struct restoring *x)
 
 /* ---- which databases and tables ---- */
 
-/* A table named with its database restricts the request to it. */
-static enum status take_tables(const struct strlist *names, const char *flag, struct strlist *databases, struct strlist *to, struct error *err)
+struct table_flag {
+	const char *flag;
+	const struct strlist *names;
+	struct strlist *to;
+};
+
+/* A table named with its database restricts the request to it. own: parts of a name inside a database. */
+static enum status take_tables(const struct table_flag *f, unsigned own, struct strlist *databases, struct error *err)
 {
-	for (size_t i = 0; i < names->len; i++) {
-		const char *name = names->item[i];
+	for (size_t i = 0; i < f->names->len; i++) {
+		const char *name = f->names->item[i];
 		size_t parts = name_parts(name);
 
-		if (parts < 2 || parts > 3)
-			return error_set(err, ST_USAGE, "%s %s: [DATABASE.]SCHEMA.TABLE is wanted", flag, name);
-		if (parts == 3) {
+		if (parts < own || parts > own + 1)
+			return error_set(err, ST_USAGE, "%s %s: [DATABASE.]%sTABLE is wanted", f->flag, name, own > 1 ? "SCHEMA." : "");
+		if (parts > own) {
 			CLEANUP(cstr_release) char *database = name_first_part(name);
 
 			if (!strlist_has(databases, database))
 				strlist_add(databases, database);
 			name = name_after_first_part(name);
 		}
-		strlist_add(to, name);
+		strlist_add(f->to, name);
 	}
 	return ST_OK;
 }
@@ -89,7 +95,8 @@ static enum status take_scopes(struct restoring *x, const struct strlist *databa
 		return error_set(err, ST_NOT_FOUND, "backup %s has no database", m->id);
 	if ((x->tables.len || x->exclude.len) && x->scopes.len > 1) {
 		error_set(err, ST_USAGE, "the backup has several databases: %s", buf_str(&known));
-		return error_hint(err, "Write the table as DATABASE.SCHEMA.TABLE, or choose one with --database.");
+		return error_hint(err, "Write the table as DATABASE.%sTABLE, or choose one with --database.",
+				  x->q->target->driver->object_parts > 1 ? "SCHEMA." : "");
 	}
 	if (x->q->into_database && x->scopes.len > 1)
 		return error_set(err, ST_USAGE, "--into names one database, but %zu are to be restored: choose one with --database", x->scopes.len);
@@ -103,8 +110,10 @@ static enum status take_names(struct restoring *x, struct error *err)
 
 	for (size_t i = 0; i < q->databases->len; i++)
 		strlist_add(&databases, q->databases->item[i]);
-	if (take_tables(q->tables, "--table", &databases, &x->tables, err) || take_tables(q->exclude_tables, "--exclude-table", &databases, &x->exclude, err) ||
-	    take_scopes(x, &databases, err))
+	const struct table_flag only = {"--table", q->tables, &x->tables}, without = {"--exclude-table", q->exclude_tables, &x->exclude};
+	unsigned own = q->target->driver->object_parts;
+
+	if (take_tables(&only, own, &databases, err) || take_tables(&without, own, &databases, err) || take_scopes(x, &databases, err))
 		return err->code;
 	x->rename = xcalloc(q->renames->len, sizeof *x->rename);
 	for (size_t i = 0; i < q->renames->len; i++) {

@@ -1,0 +1,50 @@
+/* The rows of a unit. */
+#include "drivers/mysql/dump.h"
+
+struct reading {
+	struct row_sink *rows;
+	struct buf line;
+	uint64_t count;
+};
+
+static void reading_release(struct reading *r) { buf_release(&r->line); }
+
+static enum status give_row(void *ctx, char *const *field, const unsigned long *len, unsigned fields, struct error *err)
+{
+	struct reading *r = ctx;
+
+	my_row_text(&r->line, field, len, fields);
+	r->count++;
+	return r->rows->row(r->rows, r->line.data, r->line.len, err);
+}
+
+/* Table definition has changed; no such table, column or object; the server's own words would not tell what to do. */
+enum status my_unit_altered(struct error *err, const char *shown)
+{
+	unsigned number = my_conn_errno(err);
+
+	if (number != 1412 && number != 1146 && number != 1054 && number != 1305 && number != 1176)
+		return error_add(err, "table %s", shown);
+	CLEANUP(cstr_release) char *said = xstrdup(error_text(err));
+	char native[sizeof err->native];
+	memcpy(native, err->native, sizeof native);
+	error_set(err, ST_SERVER, "table %s was altered while it was dumped; run it again (%s)", shown, said);
+	error_native(err, native);
+	err->retry = true;
+	return err->code;
+}
+
+enum status my_unit_read(struct run *run, struct my_conn *c, struct my_table *t, const struct dump_unit *u, struct row_sink *rows,
+			 struct error *err)
+{
+	CLEANUP(reading_release) struct reading r = {.rows = rows};
+	CLEANUP(buf_release) struct buf sql = BUF_INIT;
+
+	buf_puts(&sql, t->select);
+	my_ranges_where(&t->ranges, u->range, &sql);
+	buf_puts(&sql, t->order);
+	if (my_snapshot_savepoint(run, c, err) || my_conn_each(run, c, buf_str(&sql), give_row, &r, err) || my_snapshot_let_go(run, c, err))
+		return my_unit_altered(err, t->shown);
+	atomic_fetch_add(&t->rows, r.count);
+	return ST_OK;
+}

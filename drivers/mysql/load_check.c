@@ -1,0 +1,268 @@
+#include "drivers/mysql/load_plan.h"
+
+#include "util/fs.h"
+
+/* ---- once ---- */
+
+static enum status check_replication(struct run *run, struct my_planner *pl, struct error *err)
+{
+	CLEANUP(strlist_release) struct strlist who = STRLIST_INIT;
+	bool seen = false;
+
+	if (pl->server.replica)
+		my_plan_refuse(pl, "the server is a replica: what is written there would make it differ from its source");
+	if (!pl->server.binlog)
+		return ST_OK;
+	if (my_replicas_attached(run, pl->c, &who, &seen, err))
+		return err->code;
+	if (who.len)
+		my_plan_refuse(pl, "replicas follow this server (%s%s): a restore would reach them, too; detach them first, or restore"
+				   " into a server without", who.item[0], who.len > 1 ? " and others" : "");
+	else if (!seen)
+		my_plan_warn(pl, "%s may not see whether replicas follow this server: a restore would reach them, too (%s)", pl->me,
+			     pl->server.mariadb ? "GRANT REPLICATION MASTER ADMIN, PROCESS" : "GRANT REPLICATION SLAVE, PROCESS");
+	return ST_OK;
+}
+
+/* "10.11.19-MariaDB", "9.7.4" */
+static int version_number(const char *text)
+{
+	char *end;
+	long major = strtol(text, &end, 10), minor = *end == '.' ? strtol(end + 1, NULL, 10) : 0;
+
+	return (int)(major * 100 + minor);
+}
+
+static void check_version(struct my_planner *pl)
+{
+	const char *archive = pl->q->archive_version;
+	int theirs = archive ? version_number(archive) : 0, ours = pl->server.number / 100;
+	bool mariadb = archive && strstr(archive, "MariaDB") != NULL;
+
+	if (!theirs)
+		return;
+	if (mariadb != pl->server.mariadb)
+		my_plan_refuse(pl, "the backup is of %s %s, the server is %s %s: their definitions, types and accounts differ; restore it"
+				   " into a server of its own kind", mariadb ? "MariaDB" : "MySQL", archive,
+			       pl->server.mariadb ? "MariaDB" : "MySQL", pl->server.version);
+	else if (theirs / 100 > ours / 100)
+		my_plan_refuse(pl, "the backup is of version %s, the server is %s: an older one does not know all of its definitions",
+			       archive, pl->server.version);
+	else if (theirs > ours)
+		my_plan_warn(pl, "the backup is of version %s, the server is %s: definitions that it does not know will end the restore",
+			     archive, pl->server.version);
+}
+
+static enum status check_writable(struct run *run, struct my_planner *pl, struct error *err)
+{
+	CLEANUP(cstr_release) char *closed = NULL, *left = NULL;
+
+	if (my_conn_value(run, pl->c, "SELECT @@read_only", &closed, err))
+		return err->code;
+	if (my_field_u64(closed) && !my_rights_have(pl->rights, "SUPER", NULL) &&
+	    !my_rights_have(pl->rights, pl->server.mariadb ? "READ_ONLY ADMIN" : "CONNECTION_ADMIN", NULL))
+		my_plan_refuse(pl, "the server is read_only: nothing can be written there");
+	if (my_conn_value(run, pl->c, "SELECT @@max_connections - COUNT(*) FROM information_schema.PROCESSLIST", &left, err))
+		return err->code;
+	if (left && strtoll(left, NULL, 10) < (long long)pl->q->jobs + 3)
+		my_plan_warn(pl, "the server has about %s connections left, this restore uses %u: lower --jobs", left, pl->q->jobs + 3);
+	return ST_OK;
+}
+
+enum status my_check_server(struct run *run, struct my_planner *pl, struct error *err)
+{
+	if (my_server_look(run, pl->c, &pl->server, err) || my_rights_read(run, pl->c, &pl->rights, err) ||
+	    my_conn_value(run, pl->c, "SELECT CURRENT_USER()", &pl->me, err) ||
+	    my_list(run, pl->c, "SELECT UPPER(ENGINE) FROM information_schema.ENGINES WHERE SUPPORT IN ('YES', 'DEFAULT')", &pl->engines, err))
+		return err->code;
+	check_version(pl);
+	return check_replication(run, pl, err) || check_writable(run, pl, err) ? err->code : ST_OK;
+}
+
+/* ---- rights ---- */
+
+static bool makes_kind(const struct my_planner *pl, enum object_kind kind)
+{
+	for (size_t i = 0; i < pl->wish.objects; i++)
+		if (pl->wish.object[i].kind == kind && my_load_wish_makes(&pl->wish, &pl->wish.object[i]))
+			return true;
+	return false;
+}
+
+static void check_rights(struct my_planner *pl)
+{
+	const struct {
+		const char *right;
+		bool needed;
+	} all[] = {
+		{"SELECT", true}, {"INSERT", true}, {"CREATE", true}, {"DROP", true}, {"DELETE", true},
+		{"ALTER", pl->wish.mode != MY_LOAD_ROWS}, {"INDEX", pl->wish.mode != MY_LOAD_ROWS},
+		{"REFERENCES", makes_kind(pl, OBJECT_TABLE)},
+		{"CREATE VIEW", makes_kind(pl, OBJECT_VIEW)}, {"SHOW VIEW", makes_kind(pl, OBJECT_VIEW)},
+		{"CREATE ROUTINE", makes_kind(pl, OBJECT_FUNCTION) || makes_kind(pl, OBJECT_PROCEDURE) || makes_kind(pl, OBJECT_PACKAGE)},
+		{"TRIGGER", makes_kind(pl, OBJECT_TRIGGER)}, {"EVENT", makes_kind(pl, OBJECT_EVENT)},
+	};
+	CLEANUP(buf_release) struct buf lack = BUF_INIT, database = BUF_INIT;
+
+	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+		if (all[i].needed && !my_rights_have(pl->rights, all[i].right, pl->s->target))
+			buf_printf(&lack, "%s%s", lack.len ? ", " : "", all[i].right);
+	my_sql_ident(&database, pl->s->target);
+	if (lack.len)
+		my_plan_refuse(pl, "%s lacks rights on the database %s: GRANT %s ON %s.* TO ...", pl->me, pl->s->target, buf_str(&lack),
+			       buf_str(&database));
+}
+
+static void put_names(struct buf *to, const char *const *name, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		buf_printf(to, "%s%s", i ? ", " : "", name[i]);
+}
+
+/* What belongs to others can be made by those only who may do so. */
+static void check_definers(struct my_planner *pl)
+{
+	const char *right = pl->server.mariadb ? "SET USER" : pl->server.number >= 80200 ? "SET_ANY_DEFINER" : "SET_USER_ID";
+	CLEANUP(buf_release) struct buf names = BUF_INIT;
+	size_t n, others = 0;
+
+	if (pl->q->no_owner || my_rights_have(pl->rights, "SUPER", NULL) || my_rights_have(pl->rights, right, NULL))
+		return;
+	const char **needed = my_definers_needed(&pl->wish, &n);
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(needed[i], pl->me))
+			needed[others++] = needed[i];
+	put_names(&names, needed, others);
+	free(needed);
+	if (others)
+		my_plan_refuse(pl, "%s may not make what belongs to others (%s): GRANT %s ON *.* TO ..., or restore with --no-owner, then"
+				   " all belongs to %s", pl->me, buf_str(&names), right, pl->me);
+}
+
+static enum status check_accounts(struct run *run, struct my_planner *pl, struct error *err)
+{
+	CLEANUP(strlist_release) struct strlist missing = STRLIST_INIT;
+	CLEANUP(buf_release) struct buf names = BUF_INIT;
+	bool may = my_rights_have(pl->rights, "CREATE USER", NULL);
+
+	check_definers(pl);
+	if (pl->q->users == LOAD_USERS_ALL && !pl->q->scratch) {
+		if (may)
+			my_plan_step(pl, "make all recorded accounts, with login and password hash");
+		else
+			my_plan_refuse(pl, "%s may not create accounts: GRANT CREATE USER ON *.* TO ...", pl->me);
+		return ST_OK;
+	}
+	if (pl->q->no_owner || my_definers_missing(run, pl->c, &pl->wish, &missing, err) || !missing.len)
+		return err->code;
+	put_names(&names, (const char *const *)missing.item, missing.len);
+	if (pl->q->users == LOAD_USERS_NONE && !pl->q->scratch)
+		my_plan_refuse(pl, "the server lacks the accounts %s; create them, or take --users missing or --no-owner", buf_str(&names));
+	else if (!may)
+		my_plan_refuse(pl, "the server lacks the accounts %s, and %s may not create accounts", buf_str(&names), pl->me);
+	else
+		my_plan_step(pl, "make the accounts %s without login", buf_str(&names));
+	return ST_OK;
+}
+
+/* ---- what the tables need ---- */
+
+static void check_engines(struct my_planner *pl)
+{
+	for (size_t i = 0; i < pl->wish.objects; i++) {
+		const struct my_object *o = &pl->wish.object[i];
+		CLEANUP(cstr_release) char *engine = o->kind == OBJECT_TABLE && my_load_wish_makes(&pl->wish, o) ? my_text_engine(o->sql) : NULL;
+		bool has = !engine;
+
+		for (size_t k = 0; k < pl->engines.len && !has; k++)
+			has = !strcasecmp(engine, pl->engines.item[k]);
+		if (!has)
+			my_plan_refuse(pl, "the server has no storage engine %s, which the table %s needs", engine, o->name);
+	}
+}
+
+static void check_history(struct my_planner *pl)
+{
+	for (size_t i = 0; i < pl->wish.tables; i++)
+		if (pl->wish.table[i].history && pl->server.number < 101100)
+			my_plan_refuse(pl, "the table %s has rows of its history, which MariaDB takes back from 10.11 on; restore the others"
+					   " with --exclude-table", pl->wish.table[i].shown);
+}
+
+static int by_lower(const void *a, const void *b) { return strcasecmp(*(const char *const *)a, *(const char *const *)b); }
+
+static void check_case(struct my_planner *pl)
+{
+	const char **name = xcalloc(pl->wish.objects + 1, sizeof *name);
+	size_t n = 0;
+
+	for (size_t i = 0; pl->server.lower_case && i < pl->wish.objects; i++) {
+		enum object_kind kind = pl->wish.object[i].kind;
+
+		if ((kind == OBJECT_TABLE || kind == OBJECT_VIEW || kind == OBJECT_SEQUENCE) && my_load_wish_makes(&pl->wish, &pl->wish.object[i]))
+			name[n++] = pl->wish.object[i].name;
+	}
+	if (n)
+		qsort(name, n, sizeof *name, by_lower);
+	for (size_t i = 1; i < n; i++)
+		if (!strcasecmp(name[i - 1], name[i]))
+			my_plan_refuse(pl, "the tables %s and %s would be one on this server, which takes names without regard to case"
+					   " (lower_case_table_names)", name[i - 1], name[i]);
+	free(name);
+}
+
+/* Only where the server's files are on this machine can their room be seen. */
+static enum status check_room(struct run *run, struct my_planner *pl, struct error *err)
+{
+	CLEANUP(cstr_release) char *dir = NULL;
+	CLEANUP(error_release) struct error ignored = ERROR_INIT;
+	CLEANUP(buf_release) struct buf need = BUF_INIT, have = BUF_INIT;
+
+	pl->p->room_needed += pl->wish.raw + pl->wish.raw / 2;
+	if (!pl->c->loopback || pl->p->room_free)
+		return ST_OK;
+	if (my_conn_value(run, pl->c, "SELECT @@datadir", &dir, err))
+		return err->code;
+	if (!dir || !fs_is_dir(dir) || fs_free_space(dir, &pl->p->room_free, NULL, &ignored))
+		return ST_OK;
+	size_print(pl->p->room_needed, &need);
+	size_print(pl->p->room_free, &have);
+	if (pl->p->room_free < pl->p->room_needed)
+		my_plan_warn(pl, "about %s will be needed in %s, where %s are free", buf_str(&need), dir, buf_str(&have));
+	return ST_OK;
+}
+
+/* ---- what an exchange or a drop of the old database meets ---- */
+
+static enum status check_in_the_way(struct run *run, struct my_planner *pl, const char *name, bool drop, struct error *err)
+{
+	CLEANUP(buf_release) struct buf sql = BUF_INIT;
+	CLEANUP(strlist_release) struct strlist foreign = STRLIST_INIT;
+
+	buf_puts(&sql, "SELECT DISTINCT CONCAT(TABLE_SCHEMA, '.', TABLE_NAME) FROM information_schema.KEY_COLUMN_USAGE WHERE"
+		       " REFERENCED_TABLE_NAME IS NOT NULL AND TABLE_SCHEMA <> REFERENCED_TABLE_SCHEMA AND");
+	my_sql_is_name(&sql, "REFERENCED_TABLE_SCHEMA", name);
+	if (my_list(run, pl->c, buf_str(&sql), &foreign, err))
+		return err->code;
+	for (size_t i = 0; i < foreign.len; i++)
+		my_plan_warn(pl, drop ? "foreign keys of %s refer to tables of %s, which are dropped: its rows are not checked against the"
+					" restored ones"
+				      : "foreign keys of %s refer to tables of %s and go with them when these are set aside",
+			     foreign.item[i], name);
+	return ST_OK;
+}
+
+enum status my_check_scope(struct run *run, struct my_planner *pl, struct error *err)
+{
+	const struct load_scope_plan *s = pl->s;
+
+	check_rights(pl);
+	check_engines(pl);
+	check_history(pl);
+	check_case(pl);
+	if (check_accounts(run, pl, err) || check_room(run, pl, err))
+		return err->code;
+	if (s->replaces)
+		return check_in_the_way(run, pl, s->replaces, false, err);
+	return s->create && s->exists && !pl->q->scratch ? check_in_the_way(run, pl, s->target, true, err) : ST_OK;
+}

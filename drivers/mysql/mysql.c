@@ -1,0 +1,71 @@
+/* The driver of MariaDB and MySQL as the core sees it: its settings and its table of functions. */
+#include "drivers/mysql/params.h"
+
+#include "drivers/mysql/mydriver.h"
+
+#define AT(field) offsetof(struct my_params, field)
+#define COMMANDS (CMD_BACKUP | CMD_RESTORE | CMD_VERIFY | CMD_CONFIG)
+
+static const struct setting settings[] = {
+	{.scope = SCOPE_SOURCE, .key = "split_above", .flag = "split-above", .type = SET_SIZE, .def = "256MiB", .commands = CMD_BACKUP | CMD_VERIFY,
+	 .arg = "SIZE", .help = "read a table in ranges of its primary key when it is larger", .offset = AT(split_above)},
+	{.scope = SCOPE_SOURCE, .key = "lock_timeout", .flag = "lock-timeout", .type = SET_DURATION, .def = "60s", .commands = COMMANDS, .arg = "TIME",
+	 .help = "give up when a table stays locked by somebody else for so long; no writer is blocked longer either", .offset = AT(lock_timeout)},
+	{.scope = SCOPE_SOURCE, .key = "connect_timeout", .type = SET_DURATION, .def = "30s", .arg = "TIME",
+	 .help = "give up when a connection is not made within this time", .offset = AT(connect_timeout)},
+	{.scope = SCOPE_SOURCE, .key = "tls_cert", .type = SET_STRING, .arg = "FILE", .help = "certificate that drtool shows to the server",
+	 .offset = AT(tls_cert)},
+	{.scope = SCOPE_SOURCE, .key = "tls_key", .type = SET_STRING, .arg = "FILE", .help = "private key of tls_cert", .offset = AT(tls_key)},
+	{.scope = SCOPE_SOURCE, .key = "tls_fingerprint", .type = SET_STRING, .arg = "HEX",
+	 .help = "fingerprint of the server's own certificate, which is trusted instead of its authority", .offset = AT(tls_fingerprint)},
+	SETTING_END,
+};
+
+static const char *const schemes[] = {"mysql", "mariadb", NULL};
+
+static const char grants[] =
+	"-- MariaDB 10.5 and later:\n"
+	"CREATE USER drtool_backup@'%' IDENTIFIED BY 'choose one';\n"
+	"GRANT SELECT, SHOW VIEW, TRIGGER, EVENT, SLAVE MONITOR, BINLOG MONITOR ON *.* TO drtool_backup@'%';\n"
+	"-- So that no ALTER TABLE has to wait for the end of a backup:\n"
+	"GRANT BINLOG ADMIN ON *.* TO drtool_backup@'%';\n"
+	"-- Only where the binlog is off, to hold writers back for the moment in which a backup begins:\n"
+	"GRANT RELOAD ON *.* TO drtool_backup@'%';\n"
+	"\n"
+	"-- MySQL 8.0 and later:\n"
+	"CREATE USER drtool_backup@'%' IDENTIFIED BY 'choose one';\n"
+	"GRANT SELECT, SHOW VIEW, TRIGGER, EVENT, REPLICATION CLIENT ON *.* TO drtool_backup@'%';\n"
+	"GRANT BACKUP_ADMIN ON *.* TO drtool_backup@'%';\n"
+	"-- Only where the binlog is off, or commits come so fast that no moment between two is found:\n"
+	"GRANT FLUSH_TABLES ON *.* TO drtool_backup@'%';\n"
+	"-- MySQL 5.7 knows neither BACKUP_ADMIN nor FLUSH_TABLES; instead of both:\n"
+	"--   GRANT RELOAD ON *.* TO drtool_backup@'%';\n"
+	"\n"
+	"-- SELECT ON *.* also reads the accounts with their password hashes, and the bodies of routines. An account for one database:\n"
+	"--   GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON shop.* TO drtool_backup@'%';\n"
+	"--   GRANT SELECT ON mysql.* TO drtool_backup@'%';    -- MariaDB: routines, and by what the server is known again\n"
+	"--   GRANT SHOW_ROUTINE ON *.* TO drtool_backup@'%';  -- MySQL 8.0.20 and later: routines\n"
+	"--   GRANT SELECT ON performance_schema.log_status TO drtool_backup@'%';  -- MySQL, beside BACKUP_ADMIN\n";
+
+void my_interrupt(void *handle, enum driver_handle kind)
+{
+	(void)handle;
+	(void)kind;
+}
+
+extern const struct driver driver_mysql;
+const struct driver driver_mysql = {
+	.name = "mysql",
+	.schemes = schemes,
+	.default_port = 3306,
+	.object_parts = 1,
+	.settings = settings,
+	.params_size = sizeof(struct my_params),
+	.caps = DRIVER_ASSERT | DRIVER_SCRATCH,
+	.grants = grants,
+	.probe = my_probe,
+	.assert_query = my_assert_query,
+	.scratch_start = my_scratch_start,
+	.scratch_stop = my_scratch_stop,
+	.interrupt = my_interrupt,
+};

@@ -1,0 +1,34 @@
+/* One moment in several sessions. */
+#ifndef DRIVERS_MYSQL_SNAPSHOT_H
+#define DRIVERS_MYSQL_SNAPSHOT_H
+
+#include "drivers/mysql/conn.h"
+#include "drivers/mysql/server.h"
+
+struct my_snapshot {
+	char *position;         /* "bin.000003:1234 gtid 0-1-100"; NULL: not known */
+	struct instant time;
+	struct duration blocked; /* how long writers waited */
+	const char *way;         /* in words */
+};
+void my_snapshot_release(struct my_snapshot *s);
+
+/* The sessions that shall see one moment. guard: one more, that holds no transaction; NULL where none is there. */
+struct my_snapshot_request {
+	const struct endpoint *e;
+	const struct my_server *server;
+	struct my_conn **c;
+	size_t n;
+	struct my_conn *guard;
+	const struct strlist *tables; /* quoted names, to be locked where nothing else is allowed */
+};
+/* Ends what transactions they have, and begins one in each: all see the same commits. The least intrusive way that server and account allow,
+ * each bounded in time. */
+enum status my_snapshot_take(struct run *run, const struct my_snapshot_request *q, struct my_snapshot *s, struct error *err) MUST_CHECK;
+/* Each sees a moment of its own. */
+enum status my_snapshot_each(struct run *run, const struct my_snapshot_request *q, struct error *err) MUST_CHECK;
+/* What a session did since is undone, so that nobody waits for it: its metadata locks go, the snapshot stays. */
+enum status my_snapshot_savepoint(struct run *run, struct my_conn *c, struct error *err) MUST_CHECK;
+enum status my_snapshot_let_go(struct run *run, struct my_conn *c, struct error *err) MUST_CHECK;
+
+#endif

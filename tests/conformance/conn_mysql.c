@@ -1,0 +1,515 @@
+#include "drivers/mysql/conn_internal.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/socket.h>
+#include <netinet/in.h>
+#include <unistd.h>
+
+#include "drivers/mysql/server.h"
+#include "drivers/mysql/session.h"
+#include "tests/conformance/mysql_server.h"
+#include "tests/lib/test.h"
+#include "util/thread.h"
+
+static struct run run = RUN_INIT;
+
+static int64_t ms_since(struct instant from) { return instant_diff(run_mono(&run), from).us / 1000; }
+
+static void open_ok(struct my_test_server *s, struct my_conn **c)
+{
+	struct error err = ERROR_INIT;
+
+	CHECK_OK(my_session_open(&run, &s->e, NULL, c, &err), err);
+}
+
+static char *tcp_url(const struct my_test_server *s, const char *user) { return xasprintf("mysql://%s@127.0.0.1:%u/", user, s->port); }
+
+/* ---- opening ---- */
+
+TEST("MySQL: a wrong password, a missing database and a forbidden account are said as what they are, and no password with them")
+{
+	struct my_test_server s;
+	struct error err = ERROR_INIT;
+	struct my_conn *c = NULL;
+	char wrong[] = "s3cret-wrong", right[] = "mysql";
+
+	my_test_server_start(&s, NULL);
+	CLEANUP(cstr_release) char *url = tcp_url(&s, "root");
+	s.e.url = url;
+	s.password.value = wrong;
+	CHECK_INT(my_conn_open(&run, &s.e, NULL, false, &c, &err), ST_AUTH);
+	CHECK(strstr(error_text(&err), "Access denied") && !strstr(error_text(&err), wrong) && err.hint && !err.retry && !c);
+	CHECK_STR(err.native, "1045");
+	error_release(&err);
+	s.password.value = right;
+	CHECK_INT(my_conn_open(&run, &s.e, "nowhere", false, &c, &err), ST_NOT_FOUND);
+	error_release(&err);
+	CHECK_OK(my_conn_open(&run, &s.e, "mysql", false, &c, &err), err);
+	CHECK(c->loopback && c->id && c->mariadb == s.mariadb && c->version >= 90000);
+	/* What a statement with a password says of itself when it is wrong. */
+	CHECK_INT(my_conn_command(&run, c, "CREATE USER x IDENTIFIED BY 'hunter2' WITH", &err), ST_SERVER);
+	CHECK(!strstr(error_text(&err), "hunter2"));
+	error_release(&err);
+	my_conn_freep(&c);
+	my_test_server_stop(&s);
+}
+
+/* ---- ends of waiting ---- */
+
+struct later {
+	struct cancel *cancel;
+	struct my_conn *interrupt;
+	struct run alone;
+	struct thread thread;
+};
+
+static void later_thread(void *arg)
+{
+	struct later *l = arg;
+	CLEANUP(error_release) struct error ignored = ERROR_INIT;
+
+	(void)!run_sleep(&l->alone, DURATION_MS(300), &ignored);
+	if (l->cancel)
+		cancel_fire(l->cancel, 0);
+	else
+		my_conn_interrupt(l->interrupt);
+}
+
+static void start_later(struct later *l)
+{
+	struct error err = ERROR_INIT;
+
+	CHECK_OK(thread_start(&l->thread, "later", later_thread, l, &err), err);
+}
+
+/* The server's session with this id. "0" once it is gone. */
+static bool still_there(struct my_test_server *s, uint64_t id)
+{
+	CLEANUP(cstr_release) char *sql = xasprintf("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE ID = %" PRIu64, id);
+	CLEANUP(cstr_release) char *n = my_test_server_value(s, NULL, sql);
+
+	return strcmp(n, "0") != 0;
+}
+
+static void check_gone(struct my_test_server *s, uint64_t id)
+{
+	CLEANUP(error_release) struct error err = ERROR_INIT;
+	int tries = 0;
+
+	while (still_there(s, id) && tries++ < 50)
+		CHECK_OK(run_sleep(&run, DURATION_MS(50), &err), err);
+	CHECK(tries < 50);
+}
+
+TEST("MySQL: a cancel, a deadline and an interrupt end a statement at once, and the server does not go on with it")
+{
+	struct my_test_server s;
+	struct error err = ERROR_INIT;
+	CLEANUP(my_conn_freep) struct my_conn *c = NULL;
+
+	my_test_server_start(&s, NULL);
+	for (int tls = 0; tls < 2; tls++) {
+		char password[] = "mysql";
+		CLEANUP(cstr_release) char *url = tcp_url(&s, "root");
+		struct run soon = run_within(&run, DURATION_SECONDS(1)), cancelled = RUN_INIT;
+
+		/* A server without a certificate of its own has no TLS. */
+		s.e.tls = TLS_DEFAULT;
+		s.e.url = s.url;
+		s.password.value = NULL;
+		if (tls) {
+			s.e.url = url;
+			s.e.tls = s.mariadb ? TLS_OFF : TLS_REQUIRE;
+			s.password.value = password;
+		}
+		open_ok(&s, &c);
+		uint64_t id = c->id;
+		struct instant from = run_mono(&run);
+		CHECK_INT(my_conn_command(&soon, c, "SELECT SLEEP(30)", &err), ST_DEADLINE);
+		CHECK(ms_since(from) < 2500);
+		error_release(&err);
+		my_conn_freep(&c);
+		check_gone(&s, id);
+
+		struct later l = {.cancel = cancel_new(NULL)};
+		cancelled.cancel = l.cancel;
+		open_ok(&s, &c);
+		id = c->id;
+		start_later(&l);
+		from = run_mono(&run);
+		CHECK_INT(my_conn_command(&cancelled, c, "SELECT SLEEP(30)", &err), ST_CANCELLED);
+		CHECK(ms_since(from) < 1800);
+		error_release(&err);
+		CHECK(my_conn_command(&run, c, "DO 1", &err) != ST_OK);
+		error_release(&err);
+		thread_join(&l.thread);
+		cancel_free(l.cancel);
+		my_conn_freep(&c);
+		check_gone(&s, id);
+
+		open_ok(&s, &c);
+		id = c->id;
+		l = (struct later){.interrupt = c};
+		start_later(&l);
+		from = run_mono(&run);
+		CHECK_INT(my_conn_command(&run, c, "SELECT SLEEP(30)", &err), ST_CANCELLED);
+		CHECK(ms_since(from) < 1500);
+		error_release(&err);
+		CHECK_ERR(my_conn_command(&run, c, "DO 1", &err), err, ST_CANCELLED, "interrupted");
+		thread_join(&l.thread);
+		my_conn_freep(&c);
+		s.e.url = s.url;
+		my_conn_kill(&s.e, id);
+		check_gone(&s, id);
+	}
+	my_test_server_stop(&s);
+}
+
+TEST("MySQL: a deadline ends the rows of a statement that never waits")
+{
+	struct my_test_server s;
+	struct error err = ERROR_INIT;
+	CLEANUP(my_conn_freep) struct my_conn *c = NULL;
+
+	my_test_server_start(&s, NULL);
+	open_ok(&s, &c);
+	struct run soon = run_within(&run, DURATION_MS(700));
+	struct instant from = run_mono(&run);
+	CHECK_INT(my_conn_command(&soon, c, "SELECT a.* FROM information_schema.COLLATIONS a, information_schema.COLLATIONS b, "
+					    "information_schema.COLLATIONS c, information_schema.COLLATIONS d", &err), ST_DEADLINE);
+	CHECK(ms_since(from) < 2500);
+	error_release(&err);
+	my_conn_freep(&c);
+	my_test_server_stop(&s);
+}
+
+static enum status refuse_row(void *ctx, char *const *field UNUSED, const unsigned long *len UNUSED, unsigned fields UNUSED, struct error *err)
+{
+	return ++*(int *)ctx == 3 ? error_set(err, ST_NO_SPACE, "no room for row 3") : ST_OK;
+}
+
+static enum status kill_at_row(void *ctx, char *const *field UNUSED, const unsigned long *len UNUSED, unsigned fields UNUSED,
+			       struct error *err UNUSED)
+{
+	struct my_test_server *s = ctx;
+
+	if (s->pid)
+		kill(s->pid, SIGKILL);
+	s->pid = 0;
+	return ST_OK;
+}
+
+TEST("MySQL: who refuses a row ends the session at once; a server killed amid the rows is an error, not an end")
+{
+	static const char many[] = "SELECT a.*, REPEAT('x', 1000) FROM information_schema.COLLATIONS a, information_schema.COLLATIONS b, "
+				   "information_schema.COLLATIONS c";
+	struct my_test_server s;
+	struct error err = ERROR_INIT;
+	CLEANUP(my_conn_freep) struct my_conn *c = NULL;
+	int rows = 0;
+
+	my_test_server_start(&s, NULL);
+	open_ok(&s, &c);
+	struct instant from = run_mono(&run);
+	CHECK_ERR(my_conn_each(&run, c, many, refuse_row, &rows, &err), err, ST_NO_SPACE, "no room for row 3");
+	CHECK(ms_since(from) < 2000);
+	my_conn_freep(&c);
+	open_ok(&s, &c);
+	CHECK_INT(my_conn_each(&run, c, many, kill_at_row, &s, &err), ST_UNREACHABLE);
+	CHECK(err.retry);
+	error_release(&err);
+	my_conn_freep(&c);
+	CHECK_INT(my_conn_open(&run, &s.e, NULL, false, &c, &err), ST_UNREACHABLE);
+	CHECK(err.retry && err.hint);
+	error_release(&err);
+	my_test_server_stop(&s);
+}
+
+/* ---- rows ---- */
+
+struct big {
+	size_t n;
+	char first, last;
+};
+
+static enum status take_big(void *ctx, char *const *field, const unsigned long *len, unsigned fields UNUSED, struct error *err UNUSED)
+{
+	struct big *b = ctx;
+
+	*b = (struct big){len[0], field[0][0], field[0][len[0] - 1]};
+	return ST_OK;
+}
+
+struct feed {
+	const char *p;
+	size_t left, piece;
+	bool fail;
+};
+
+static enum status feed_next(void *ctx, const void **p, size_t *n, struct error *err)
+{
+	struct feed *f = ctx;
+
+	if (f->fail && !f->left)
+		return error_set(err, ST_BAD, "a chunk is bad");
+	*p = f->p;
+	*n = min_size(f->piece, f->left);
+	f->p += *n;
+	f->left -= *n;
+	return ST_OK;
+}
+
+static enum status load(struct my_conn *c, const char *sql, struct feed f, uint64_t *rows, unsigned *warnings, struct error *err)
+{
+	const struct my_conn_feed from = {feed_next, &f};
+
+	return my_conn_load(&run, c, sql, &from, rows, warnings, err);
+}
+
+static uint64_t count(struct my_conn *c, const char *table)
+{
+	struct error err = ERROR_INIT;
+	CLEANUP(cstr_release) char *sql = xasprintf("SELECT COUNT(*) FROM %s", table), *value = NULL;
+
+	CHECK_OK(my_conn_value(&run, c, sql, &value, &err), err);
+	return my_field_u64(value);
+}
+
+static void command(struct my_conn *c, const char *sql)
+{
+	struct error err = ERROR_INIT;
+
+	CHECK_OK(my_conn_command(&run, c, sql, &err), err);
+}
+
+TEST("MySQL: rows of 20 MB go both ways; what a load leaves half is undone and the session lives")
+{
+	enum { BIG = 20 << 20 };
+	static const char *const settings[] = {"max_allowed_packet=64M", "local_infile=1", NULL};
+	static const char into[] = "LOAD DATA LOCAL INFILE 'rows' INTO TABLE d.t CHARACTER SET binary";
+	struct my_test_server s;
+	struct error err = ERROR_INIT;
+	CLEANUP(my_conn_freep) struct my_conn *c = NULL;
+	CLEANUP(strlist_release) struct strlist said = STRLIST_INIT;
+	struct big big = {0};
+	uint64_t rows;
+	unsigned warnings;
+
+	my_test_server_start(&s, settings);
+	CHECK_OK(my_session_open_load(&run, &s.e, NULL, &c, &err), err);
+	command(c, "CREATE DATABASE d");
+	command(c, "CREATE TABLE d.t (b LONGBLOB) ENGINE=InnoDB");
+	CLEANUP(cstr_release) char *row = xmalloc(BIG + 1);
+	memset(row, 'z', BIG);
+	row[0] = 'a';
+	row[BIG] = '\n';
+	CHECK_OK(load(c, into, (struct feed){row, BIG + 1, 1 << 20, false}, &rows, &warnings, &err), err);
+	CHECK(rows == 1 && !warnings);
+	CHECK_OK(my_conn_each(&run, c, "SELECT b FROM d.t", take_big, &big, &err), err);
+	CHECK(big.n == BIG && big.first == 'a' && big.last == 'z');
+
+	/* Alone, and inside of a transaction of the caller. */
+	CHECK_ERR(load(c, into, (struct feed){"x\ny\n", 4, 2, true}, &rows, &warnings, &err), err, ST_BAD, "a chunk is bad");
+	CHECK_INT(count(c, "d.t"), 1);
+	command(c, "START TRANSACTION");
+	command(c, "INSERT INTO d.t VALUES ('kept')");
+	CHECK_ERR(load(c, into, (struct feed){"x\ny\n", 4, 4, true}, &rows, &warnings, &err), err, ST_BAD, "a chunk is bad");
+	CHECK_OK(load(c, into, (struct feed){"x\ny\n", 4, 1, false}, &rows, &warnings, &err), err);
+	CHECK_INT(rows, 2);
+	command(c, "COMMIT");
+	CHECK_INT(count(c, "d.t"), 4);
+	CHECK_OK(load(c, into, (struct feed){"", 0, 1, false}, &rows, &warnings, &err), err);
+	CHECK_INT(rows, 0);
+
+	/* What the server makes of a bad value is a warning only. */
+	command(c, "CREATE TABLE d.n (a INT PRIMARY KEY) ENGINE=InnoDB");
+	command(c, "START TRANSACTION");
+	CHECK_OK(load(c, "LOAD DATA LOCAL INFILE 'rows' INTO TABLE d.n", (struct feed){"1\nx\n1\n", 6, 6, false}, &rows, &warnings, &err), err);
+	CHECK(rows == 2 && warnings == 2);
+	CHECK_OK(my_conn_warnings(&run, c, 1, &said, &err), err);
+	CHECK(said.len == 1 && !strncmp(said.item[0], "1366: ", 6));
+	command(c, "ROLLBACK");
+	CHECK_ERR(load(c, "LOAD DATA LOCAL INFILE 'rows' INTO TABLE d.missing", (struct feed){"1\n", 2, 2, false}, &rows, &warnings, &err), err,
+		  ST_SERVER, "missing");
+	CHECK_OK(my_conn_alive(&run, c, &err), err);
+	my_conn_freep(&c);
+	my_test_server_stop(&s);
+}
+
+TEST("MySQL: a server without LOAD DATA LOCAL says so before a byte is read, and a session that does not load gives no file")
+{
+	static const char *const settings[] = {"local_infile=0", NULL};
+	static const char into[] = "LOAD DATA LOCAL INFILE '/etc/hostname' INTO TABLE d.t";
+	struct my_test_server s;
+	struct error err = ERROR_INIT;
+	CLEANUP(my_conn_freep) struct my_conn *c = NULL;
+	uint64_t rows;
+	unsigned warnings;
+
+	my_test_server_start(&s, settings);
+	CHECK_OK(my_session_open_load(&run, &s.e, NULL, &c, &err), err);
+	command(c, "CREATE DATABASE d");
+	command(c, "CREATE TABLE d.t (b TEXT) ENGINE=InnoDB");
+	CHECK_INT(load(c, into, (struct feed){"x\n", 2, 2, true}, &rows, &warnings, &err), ST_UNSUPPORTED);
+	CHECK_STR(err.native, s.mariadb ? "4166" : "3948");
+	error_release(&err);
+	command(c, "SET GLOBAL local_infile = 1");
+	CHECK(my_conn_command(&run, c, into, &err) != ST_OK);
+	error_release(&err);
+	CHECK_OK(my_conn_alive(&run, c, &err), err);
+	my_conn_freep(&c);
+	open_ok(&s, &c);
+	CHECK(my_conn_command(&run, c, into, &err) != ST_OK);
+	error_release(&err);
+	CHECK_INT(count(c, "d.t"), 0);
+	my_conn_freep(&c);
+	my_test_server_stop(&s);
+}
+
+TEST("MySQL: what is asked of a server once")
+{
+	struct my_test_server s;
+	struct error err = ERROR_INIT;
+	CLEANUP(my_conn_freep) struct my_conn *c = NULL;
+	CLEANUP(my_rights_freep) struct my_rights *r = NULL;
+	struct my_server first, again;
+
+	my_test_server_start(&s, NULL);
+	open_ok(&s, &c);
+	CHECK_OK(my_server_look(&run, c, &first, &err), err);
+	command(c, "SET time_zone = '+05:00'");
+	CHECK_OK(my_server_look(&run, c, &again, &err), err);
+	CHECK_STR(first.identity, again.identity);
+	CHECK(strlen(first.identity) > 10 && !first.replica && first.binlog && first.max_packet >= 1 << 20);
+	CHECK(llabs(instant_diff(run_now(&run), again.data_time).us) < 60000000);
+	CHECK_OK(my_rights_read(&run, c, &r, &err), err);
+	CHECK(my_rights_have(r, "SELECT", NULL) && my_rights_have(r, "RELOAD", NULL));
+	my_server_release(&first);
+	my_server_release(&again);
+	my_conn_freep(&c);
+	my_test_server_stop(&s);
+}
+
+/* ---- a server that wants what it must not get ---- */
+
+struct fake {
+	int listener;
+	unsigned port;
+	struct thread thread;
+	struct buf got; /* all that clients sent */
+};
+
+static void fake_packet(int fd, unsigned char number, const void *p, size_t n)
+{
+	unsigned char head[4] = {(unsigned char)n, (unsigned char)(n >> 8), 0, number};
+
+	(void)!send(fd, head, sizeof head, MSG_NOSIGNAL);
+	(void)!send(fd, p, n, MSG_NOSIGNAL);
+}
+
+static void fake_thread(void *arg)
+{
+	static const char greeting[] = "\x0a"
+				       "5.5.5-10.11.19-MariaDB\0"
+				       "\1\0\0\0"
+				       "12345678\0"
+				       "\xff\xf7\x2d\2\0\xff\x81\x15\0\0\0\0\0\0\0\0\0\0"
+				       "123456789012\0mysql_native_password";
+	static const char ask[] = "\xfemysql_clear_password";
+	struct fake *f = arg;
+	char room[4096];
+	ssize_t n;
+
+	for (int fd; (fd = accept(f->listener, NULL, NULL)) >= 0; close(fd)) {
+		fake_packet(fd, 0, greeting, sizeof greeting);
+		if ((n = recv(fd, room, sizeof room, 0)) > 0) {
+			buf_put(&f->got, room, (size_t)n);
+			fake_packet(fd, 2, ask, sizeof ask);
+		}
+		while ((n = recv(fd, room, sizeof room, 0)) > 0)
+			buf_put(&f->got, room, (size_t)n);
+	}
+}
+
+static void fake_start(struct fake *f)
+{
+	struct error err = ERROR_INIT;
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t n = sizeof a;
+
+	*f = (struct fake){.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+	CHECK(!bind(f->listener, (struct sockaddr *)&a, sizeof a) && !listen(f->listener, 8));
+	CHECK(!getsockname(f->listener, (struct sockaddr *)&a, &n));
+	f->port = ntohs(a.sin_port);
+	CHECK_OK(thread_start(&f->thread, "fake", fake_thread, f, &err), err);
+}
+
+static void fake_stop(struct fake *f)
+{
+	shutdown(f->listener, SHUT_RDWR);
+	thread_join(&f->thread);
+	close(f->listener);
+}
+
+TEST("MySQL: a server that asks for the password as it is gets nothing, and none gets it where TLS is demanded but missing")
+{
+	static const enum tls_mode mode[] = {TLS_DEFAULT, TLS_OFF, TLS_REQUIRE, TLS_VERIFY_CA, TLS_VERIFY_FULL};
+	char secret[] = "s3cret", print[] = "00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:33";
+	struct secret password = {.value = secret};
+	struct error err = ERROR_INIT;
+	struct notes *notes = notes_new();
+	struct fake f;
+
+	fake_start(&f);
+	CLEANUP(cstr_release) char *url = xasprintf("mysql://me@127.0.0.1:%u/", f.port);
+	struct endpoint e = {.url = url, .password = &password, .notes = notes};
+	struct my_params pinned = *my_params(&e);
+	pinned.tls_fingerprint = print;
+	for (size_t i = 0; i <= ARRAY_LEN(mode); i++) {
+		struct my_conn *c = NULL;
+
+		e.tls = i < ARRAY_LEN(mode) ? mode[i] : TLS_DEFAULT;
+		e.params = i < ARRAY_LEN(mode) ? NULL : &pinned;
+		CHECK_INT(my_conn_open(&run, &e, NULL, false, &c, &err), i < 2 ? ST_AUTH : ST_TLS);
+		CHECK(!c && err.hint && !strstr(error_text(&err), secret));
+		error_release(&err);
+	}
+	fake_stop(&f);
+	CHECK(f.got.len && !memmem(f.got.data, f.got.len, secret, strlen(secret)));
+	/* Its name comes only where no TLS is asked for. */
+	CHECK(memmem(f.got.data, f.got.len, "me\0", 3));
+	buf_release(&f.got);
+	notes_freep(&notes);
+}
+
+/* Connects, and never says a word. */
+TEST("MySQL: a server that does not answer ends in an error after connect_timeout, and a cancel comes sooner")
+{
+	struct error err = ERROR_INIT;
+	struct secret none = SECRET_INIT;
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t n = sizeof a;
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	CHECK(!bind(listener, (struct sockaddr *)&a, sizeof a) && !listen(listener, 8) && !getsockname(listener, (struct sockaddr *)&a, &n));
+	CLEANUP(cstr_release) char *url = xasprintf("mysql://me@127.0.0.1:%u/", ntohs(a.sin_port));
+	for (int tls = 0; tls < 2; tls++) {
+		struct my_params params = {.connect_timeout = DURATION_SECONDS(1)};
+		const struct endpoint e = {.url = url, .password = &none, .params = &params, .tls = tls ? TLS_REQUIRE : TLS_OFF};
+		struct later l = {.cancel = cancel_new(NULL)};
+		struct run cancelled = {.cancel = l.cancel};
+		struct my_conn *c = NULL;
+
+		CHECK_ERR(my_conn_open(&run, &e, NULL, false, &c, &err), err, ST_UNREACHABLE, "did not answer within 1 s");
+		params.connect_timeout = DURATION_SECONDS(60);
+		start_later(&l);
+		struct instant from = run_mono(&run);
+		CHECK_INT(my_conn_open(&cancelled, &e, NULL, false, &c, &err), ST_CANCELLED);
+		CHECK(ms_since(from) < 1500);
+		error_release(&err);
+		thread_join(&l.thread);
+		cancel_free(l.cancel);
+	}
+	close(listener);
+}

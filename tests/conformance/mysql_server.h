@@ -1,0 +1,26 @@
+/* A MariaDB or MySQL server of a test's own, made by scripts/my-server; it ends with the test, however that ends. The environment's
+ * DRTOOL_TEST_MYSQL is its version, else 10.11. */
+#ifndef TESTS_CONFORMANCE_MYSQL_SERVER_H
+#define TESTS_CONFORMANCE_MYSQL_SERVER_H
+
+#include "drivers/mysql/conn.h"
+
+struct my_test_server {
+	char *dir, *socket, *url; /* url: over the socket, as root without a password */
+	unsigned port;            /* by TCP root has the password "mysql" */
+	int watch, pid;           /* of what stops the server; pid of the server */
+	bool mariadb;
+	struct secret password;
+	struct notes *notes;
+	struct my_params params;
+	struct endpoint e;
+};
+/* settings: "local_infile=0"..., ended by NULL; may be NULL. Skips the test where there is no server. */
+void my_test_server_start(struct my_test_server *s, const char *const *settings);
+void my_test_server_stop(struct my_test_server *s);
+/* Runs one statement; fails the test where it fails. */
+void my_test_server_sql(struct my_test_server *s, const char *database, const char *sql);
+/* First value of a query; "" for null. Owned by the caller. */
+char *my_test_server_value(struct my_test_server *s, const char *database, const char *sql);
+
+#endif

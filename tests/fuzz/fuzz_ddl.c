@@ -1,0 +1,44 @@
+/* Any text as a statement of the server: divided, it loses nothing, and what is changed in it is still one. */
+#include "drivers/mysql/ddl.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* The parts hold all of the text but blanks and commas between items, and the base divides again into itself. */
+static void divide(const char *text)
+{
+	CLEANUP(error_release) struct error err = ERROR_INIT;
+	CLEANUP(my_ddl_release) struct my_ddl_table t = MY_DDL_TABLE_INIT, again = MY_DDL_TABLE_INIT;
+	size_t n = 0;
+
+	if (my_ddl_split(text, &t, &err))
+		return;
+	for (size_t i = 0; i < t.keys.len; i++)
+		n += strlen(t.keys.item[i]);
+	for (size_t i = 0; i < t.foreign.len; i++)
+		n += strlen(t.foreign.item[i]);
+	if (strlen(t.base) + n < strlen(t.base) || (!n && my_ddl_split(t.base, &again, &err)))
+		die("a part that is lost");
+	if (!n && strcmp(t.base, again.base))
+		die("a base that divides in another way");
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const char *const mode[] = {NULL, "ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "ORACLE,ANSI_QUOTES"};
+
+	if (!size)
+		return 0;
+	CLEANUP(cstr_release) char *text = xstrndup((const char *)data + 1, size - 1);
+	const char *m = mode[data[0] % ARRAY_LEN(mode)];
+
+	divide(text);
+	char *const made[] = {my_ddl_renamed(text, "a`b"),   my_ddl_alter_database(text, "c"), my_ddl_without_counter(text),
+			      my_ddl_unqualified(text, "x"), my_ddl_trigger(text, m),	       my_ddl_event_disabled(text, m),
+			      my_ddl_without_definer(text, m)};
+	for (size_t i = 0; i < ARRAY_LEN(made); i++) {
+		if (made[i] && i >= 2 && strlen(made[i]) > strlen(text) + 8)
+			die("a text that grows");
+		free(made[i]);
+	}
+	return 0;
+}
