@@ -24,7 +24,7 @@ PKGS += libpq libssl
 HAVE += -DHAVE_LIBPQ
 endif
 ifeq ($(WITH_MYSQL),1)
-PKGS += libmariadb
+PKGS += libmariadb libssl
 HAVE += -DHAVE_LIBMARIADB
 endif
 building := $(filter-out clean demo deps check-deps,$(or $(MAKECMDGOALS),all))

@@ -46,8 +46,8 @@ struct probe_database {
 struct probe {
 	char *identity;       /* of the server, for ever: system identifier */
 	char *version;        /* "15.20" */
-	char *role;           /* "primary" | "standby" */
-	struct instant data_time; /* standby: time of the newest applied change; primary: now */
+	char *role;           /* "primary"; else what the engine calls one that follows another: "standby", "replica" */
+	struct instant data_time; /* of the newest applied change; primary: now */
 	struct probe_database *database; /* those a person could connect to, by name */
 	size_t databases;
 	struct strlist tools;    /* client programs found: "pg_dump 15.20 (/usr/lib/...)" */
@@ -69,7 +69,7 @@ struct dump_request {
 	const struct strlist *databases; /* shell patterns (* ?); empty: that of the URL, else all */
 	const struct strlist *exclude;   /* patterns taken away */
 	unsigned jobs;                   /* workers that will be opened per scope */
-	struct duration max_lag;         /* standby: fail when its data is older; 0: no limit */
+	struct duration max_lag;         /* not a primary: fail when its data is older; 0: no limit */
 	/* NULL: objects are found in the catalog. Else: exactly these objects with their recorded facts, no schema dump, no locks against DDL. */
 	const struct recorded *recorded;
 	const struct recorded_scope *scope;

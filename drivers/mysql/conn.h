@@ -3,7 +3,13 @@
  *
  * A conn belongs to one thread; only my_conn_interrupt may come from another. After any failure that is not the server's answer to a
  * statement (ST_CANCELLED, ST_DEADLINE, ST_UNREACHABLE) the session is lost and only my_conn_freep is left; nothing reconnects. Nothing
- * comes from the environment or from option files. Errors carry the server's number in err->native ("1412"). */
+ * comes from the environment or from option files. Errors carry the server's number in err->native ("1412"). Where a cancel or a deadline
+ * ends a statement, the session is killed on the server too (my_conn_kill).
+ *
+ * URLs: mysql://USER@HOST:PORT/DATABASE is TCP, also for localhost; without a host, or with ?socket=PATH, a socket. Options: socket,
+ * connect_timeout, ssl-mode, ssl-ca. TLS: prefer takes it where the server has it, but not on loopback; require and verify-ca look at the
+ * certificate first (verify-ca: its chain) and then demand that very one; verify-full leaves chain and name to libmariadb; tls_fingerprint
+ * takes the place of the chain in every mode but off. Never on a socket. Resolving a name has no bound of its own. */
 #ifndef DRIVERS_MYSQL_CONN_H
 #define DRIVERS_MYSQL_CONN_H
 
@@ -60,8 +66,9 @@ uint64_t my_conn_affected(const struct my_conn *c);
 unsigned my_conn_warning_count(const struct my_conn *c);
 /* The first `most` warnings of the last statement, as "1265: Data truncated ...". */
 enum status my_conn_warnings(struct run *run, struct my_conn *c, unsigned most, struct strlist *to, struct error *err) MUST_CHECK;
-/* LOAD DATA LOCAL INFILE whose file is what `from` gives. *rows: as the server counted; *warnings: their number. When from fails, its
- * error is the result, the server rolls the statement back, and the session lives. ST_UNSUPPORTED (native "4166", "3948", "1148") where
+/* LOAD DATA LOCAL INFILE whose file is what `from` gives. *rows: as the server counted; *warnings: their number. Outside of a transaction
+ * it makes one of its own (what the warnings were is then gone). When from fails, its error is the result, the statement is rolled back (by
+ * a savepoint, drtool_load; not in tables without transactions), and the session lives. ST_UNSUPPORTED (native "4166", "3948", "1148") where
  * the server forbids LOCAL. */
 struct my_conn_feed {
 	/* More bytes, valid until the next call; *n 0: the end. */

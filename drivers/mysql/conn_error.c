@@ -5,7 +5,8 @@
 #define GRANTS "`drtool config grants` prints what the backup user needs."
 #define LOGIN "Check user and password; a password may also come from password_file or password_command."
 #define SOCKET_LOGIN                                                                                                        \
-	"This account logs in by the name of the system's user over the server's socket: mysql://USER@/DATABASE?socket=PATH, or give it a password."
+	"This account logs in by the name of the system's user over the server's socket: mysql://USER@/DATABASE?socket=PATH. Or give it a "   \
+	"password."
 #define FULL "Lower --jobs, or raise max_connections of the server."
 #define AGAIN "Another session holds a lock that conflicts, such as that of ALTER TABLE: run again later."
 #define TABLE_DAMAGED "The server found a damaged table: CHECK TABLE and its log say more."
@@ -26,7 +27,8 @@ static const struct {
 	{1862, ST_AUTH, false, "The password has expired: ALTER USER sets a new one."},
 	{3118, ST_AUTH, false, "The account is locked: ALTER USER ... ACCOUNT UNLOCK."},
 	{4151, ST_AUTH, false, "The account is locked: ALTER USER ... ACCOUNT UNLOCK."},
-	{CR_AUTH_PLUGIN_CANNOT_LOAD, ST_AUTH, false, "Install the client plugin that the account's way of login needs, or change the account to another."},
+	{CR_AUTH_PLUGIN_CANNOT_LOAD, ST_AUTH, false,
+	 "Install the client plugin that the account's way of login needs, or change the account to another."},
 	{CR_PLUGIN_NOT_ALLOWED, ST_AUTH, false,
 	 "The server asks for a way of login that drtool does not use, such as sending the password as it is. Look whether this is the right "
 	 "server, and change the account to mysql_native_password, ed25519 or caching_sha2_password."},

@@ -48,8 +48,8 @@ static enum status describe(struct my_conn *c, struct error *err)
 	c->id = mysql_thread_id(c->my);
 	if (c->version >= (c->mariadb ? OLDEST_MARIADB : OLDEST_MYSQL))
 		return ST_OK;
-	return error_set(err, ST_UNSUPPORTED, "%s at %s has version %s; drtool works with MariaDB 10.5, MySQL 5.7, and later ones", my_product(c),
-			 c->where, c->version_text);
+	return error_set(err, ST_UNSUPPORTED, "%s at %s has version %s; drtool works with MariaDB 10.5, MySQL 5.7, and later ones",
+			 my_product(c), c->where, c->version_text);
 }
 
 static enum status refused(struct run *run, struct my_call *k, const struct my_connect_params *p, struct error *err)

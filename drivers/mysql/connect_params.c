@@ -8,7 +8,8 @@
 #include "util/fs.h"
 
 /* Where distributions put the socket; for a URL without a host. */
-static const char *const sockets[] = {"/run/mysqld/mysqld.sock", "/var/run/mysqld/mysqld.sock", "/var/lib/mysql/mysql.sock", "/tmp/mysql.sock"};
+static const char *const sockets[] = {"/run/mysqld/mysqld.sock", "/var/run/mysqld/mysqld.sock", "/var/lib/mysql/mysql.sock",
+				      "/tmp/mysql.sock"};
 
 /* As MySQL's own clients write it in URLs. */
 static const struct {

@@ -292,6 +292,29 @@ char *my_ddl_alter_database(const char *create, const char *name)
 	return buf_detach(&b);
 }
 
+/* CHARACTER SET before COLLATE, which implies it. */
+static void cut_charset(struct my_edit *e, struct my_lex *l)
+{
+	struct my_lex word = *l;
+
+	my_lex_next(&word);
+	if (!my_lex_is(l, "CHARACTER") || !my_lex_is(&word, "SET"))
+		return;
+	my_lex_next(&word);
+	my_lex_next(&word);
+	if (!my_lex_is(&word, "COLLATE"))
+		return;
+	my_edit_put(e, l->p, word.p, "");
+	*l = word;
+}
+
+/* The character set before a text: `c` = _utf8mb4'x' becomes `c` = _latin1'x' when MySQL reads it for a column of latin1. */
+static void cut_introducer(struct my_edit *e, const struct my_lex *l)
+{
+	if (l->kind == MY_WORD_PLAIN && *l->p == '_' && *l->at == '\'')
+		my_edit_put(e, l->p, l->at, "");
+}
+
 char *my_ddl_without_counter(const char *create)
 {
 	CLEANUP(table_release) struct table t = {0};
@@ -300,9 +323,13 @@ char *my_ddl_without_counter(const char *create)
 
 	if (read_table(create, &t, &err))
 		return xstrdup(create);
-	struct my_lex l = my_lex_of(t.close + 1, NULL), word = l;
+	struct my_lex l = my_lex_of(create, NULL), word = l;
 	for (my_lex_next(&l); l.kind != MY_WORD_END; my_lex_next(&l)) {
-		if (my_lex_is(&word, "AUTO_INCREMENT") && my_lex_sign(&l, '=')) {
+		if (l.depth == 1 && l.p < t.close)
+			cut_charset(&e, &l);
+		if (l.depth > 1 && l.p < t.close)
+			cut_introducer(&e, &l);
+		if (l.p > t.close && my_lex_is(&word, "AUTO_INCREMENT") && my_lex_sign(&l, '=')) {
 			my_lex_next(&l);
 			my_edit_put(&e, word.p - (word.p[-1] == ' '), l.at, "");
 			break;

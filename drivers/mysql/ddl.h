@@ -22,7 +22,8 @@ void my_ddl_release(struct my_ddl_table *t);
 char *my_ddl_renamed(const char *create, const char *name);
 /* ALTER DATABASE name out of a CREATE DATABASE; owned. NULL where the text is not of this form. */
 char *my_ddl_alter_database(const char *create, const char *name);
-/* create without its AUTO_INCREMENT=n; owned. For comparisons. */
+/* For comparisons: create without its AUTO_INCREMENT=n, without CHARACTER SET where COLLATE says the same, and without the character sets of
+ * texts in expressions, since MySQL prints these otherwise when a table was made by such a text; owned. */
 char *my_ddl_without_counter(const char *create);
 
 /* ---- other statements; the results are owned, and equal to the text where there is nothing to change ---- */

@@ -43,6 +43,7 @@ void my_column_facts(const struct my_column_type *t, struct my_facts_column *f)
 	static const char *const geometry[] = {"geometry", "point", "linestring", "polygon", "multipoint", "multilinestring",
 					       "multipolygon", "geometrycollection", "geomcollection", NULL};
 	static const char *const number[] = {"bit", "enum", "set", NULL};
+	static const char *const text[] = {"uuid", "inet4", "inet6", NULL}; /* bytes would be taken as their inner form */
 
 	f->name = xstrdup(t->name);
 	if (is_one_of(t->data_type, number)) {
@@ -51,6 +52,8 @@ void my_column_facts(const struct my_column_type *t, struct my_facts_column *f)
 	} else if (is_one_of(t->data_type, geometry) || !strcmp(t->data_type, "vector")) {
 		f->read = of_column("HEX(", t->name, ")");
 		f->load = xstrdup("UNHEX(@)");
+	} else if (is_one_of(t->data_type, text)) {
+		f->load = xstrdup("CONVERT(@ USING latin1)");
 	} else if (!strcmp(t->data_type, "json")) {
 		f->load = xstrdup("CONVERT(@ USING utf8mb4)");
 	} else if (!strcmp(t->data_type, "float") || !strcmp(t->data_type, "double")) {
@@ -73,5 +76,5 @@ void my_column_row_end(const char *name, struct my_facts_column *f)
 	buf_putc(&read, ')');
 	f->name = xstrdup(name);
 	f->read = buf_detach(&read);
-	f->load = xstrdup("IFNULL(@, IF(FROM_UNIXTIME(4294967295) IS NULL, " END_32 ", " END_64 "))");
+	f->load = xstrdup("IFNULL(@, IF(UNIX_TIMESTAMP('2106-02-07 06:28:15') IS NULL, " END_32 ", " END_64 "))");
 }

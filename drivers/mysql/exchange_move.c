@@ -8,197 +8,6 @@
  * dropped on one side and made again on the other. Their definitions are written into a table of `in` first, which is there until the
  * end: whoever dies on the way, a call after goes on from there and from the names that it finds. */
 
-/* ---- the state ---- */
-
-struct moved {
-	struct my_object *object;
-	size_t objects;
-};
-struct mover {
-	struct my_swap *s;
-	struct moved out, in;   /* as recorded */
-	struct strlist tables_in; /* of `in`, as recorded */
-};
-
-static void moved_release(struct moved *m)
-{
-	for (size_t i = 0; i < m->objects; i++)
-		my_object_release(&m->object[i]);
-	free(m->object);
-}
-
-static void mover_release(struct mover *m)
-{
-	moved_release(&m->out);
-	moved_release(&m->in);
-	strlist_release(&m->tables_in);
-}
-
-static void put_state(struct buf *to, const struct my_swap *s)
-{
-	CLEANUP(cstr_release) char *table = xasprintf("drtool_exchange_%s", s->run);
-
-	my_sql_name(to, s->in, table);
-}
-
-enum status my_swap_begun(struct run *run, struct my_conn *c, const char *in, const char *run_id, bool *begun, struct error *err)
-{
-	CLEANUP(buf_release) struct buf sql = BUF_INIT;
-	CLEANUP(cstr_release) char *n = NULL;
-
-	buf_puts(&sql, "SELECT COUNT(*) FROM information_schema.TABLES WHERE");
-	my_sql_is_name(&sql, "TABLE_SCHEMA", in);
-	buf_printf(&sql, " AND TABLE_NAME = 'drtool_exchange_%s'", run_id);
-	if (my_conn_value(run, c, buf_str(&sql), &n, err))
-		return err->code;
-	*begun = my_field_u64(n) > 0;
-	return ST_OK;
-}
-
-static enum status use(struct run *run, struct my_swap *s, const char *database, struct error *err)
-{
-	CLEANUP(buf_release) struct buf sql = BUF_INIT;
-
-	buf_puts(&sql, "USE ");
-	my_sql_ident(&sql, database);
-	return my_conn_command(run, s->c, buf_str(&sql), err);
-}
-
-/* side 'o', 'i': an object of out, of in; 't': a table of in; 's': a step that is done. */
-static enum status put_line(struct run *run, struct my_swap *s, char side, const char *text, struct error *err)
-{
-	CLEANUP(buf_release) struct buf sql = BUF_INIT;
-
-	buf_puts(&sql, "INSERT INTO ");
-	put_state(&sql, s);
-	buf_printf(&sql, " (side, doc) VALUES ('%c', ", side);
-	my_sql_literal(&sql, text);
-	buf_putc(&sql, ')');
-	return my_conn_command(run, s->c, buf_str(&sql), err);
-}
-
-struct writer {
-	struct run *run;
-	struct my_swap *s;
-	char side;
-	const struct my_object **unused;
-};
-
-/* Lines are written after the objects were read: one session does not both at once. */
-struct lines {
-	struct strlist text;
-};
-
-static enum status take_object(void *ctx, const struct my_object *o, struct error *err)
-{
-	struct strlist *to = ctx;
-	CLEANUP(js_decref) json_t *j = NULL;
-	struct buf text = BUF_INIT;
-
-	(void)err;
-	if (o->kind == OBJECT_TABLE || o->kind == OBJECT_SEQUENCE)
-		return ST_OK;
-	j = my_object_json(o);
-	js_write(j, false, &text);
-	strlist_take(to, buf_detach(&text));
-	return ST_OK;
-}
-
-static enum status list_tables(struct run *run, struct my_conn *c, const char *database, struct strlist *to, struct error *err)
-{
-	CLEANUP(buf_release) struct buf sql = BUF_INIT;
-
-	buf_puts(&sql, "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_TYPE NOT IN ('VIEW', 'SYSTEM VIEW') AND"
-		       " TABLE_NAME NOT LIKE 'drtool\\_exchange\\_______' AND");
-	my_sql_is_name(&sql, "TABLE_SCHEMA", database);
-	if (my_list(run, c, buf_str(&sql), to, err))
-		return error_add(err, "the tables of the database %s", database);
-	strlist_sort(to);
-	return ST_OK;
-}
-
-static enum status record_side(struct run *run, struct my_swap *s, char side, const char *database, struct error *err)
-{
-	CLEANUP(strlist_release) struct strlist lines = STRLIST_INIT;
-
-	if (my_objects_each(run, s->c, database, s->e->notes, take_object, &lines, err))
-		return error_add(err, "the definitions of the database %s", database);
-	for (size_t i = 0; i < lines.len; i++)
-		if (put_line(run, s, side, lines.item[i], err))
-			return err->code;
-	return ST_OK;
-}
-
-/* Whole, or not at all: the step "recorded" is its last line. */
-static enum status record(struct run *run, struct my_swap *s, struct error *err)
-{
-	CLEANUP(strlist_release) struct strlist tables = STRLIST_INIT;
-	CLEANUP(buf_release) struct buf sql = BUF_INIT, empty = BUF_INIT;
-
-	buf_puts(&sql, "CREATE TABLE IF NOT EXISTS ");
-	put_state(&sql, s);
-	buf_puts(&sql, " (n int unsigned NOT NULL AUTO_INCREMENT PRIMARY KEY, side char(1) NOT NULL, doc longtext NOT NULL)"
-		       " ENGINE=InnoDB DEFAULT CHARSET=utf8mb4");
-	buf_puts(&empty, "DELETE FROM ");
-	put_state(&empty, s);
-	if (list_tables(run, s->c, s->in, &tables, err) || my_conn_command(run, s->c, buf_str(&sql), err) ||
-	    my_conn_command(run, s->c, "START TRANSACTION", err) || my_conn_command(run, s->c, buf_str(&empty), err) ||
-	    record_side(run, s, 'i', s->in, err) || (s->away && record_side(run, s, 'o', s->out, err)))
-		return err->code;
-	for (size_t i = 0; i < tables.len; i++)
-		if (put_line(run, s, 't', tables.item[i], err))
-			return err->code;
-	return put_line(run, s, 's', "recorded", err) ? err->code : my_conn_command(run, s->c, "COMMIT", err);
-}
-
-static enum status step_done(struct run *run, struct my_swap *s, const char *step, bool *done, struct error *err)
-{
-	CLEANUP(buf_release) struct buf sql = BUF_INIT;
-	CLEANUP(cstr_release) char *n = NULL;
-
-	buf_puts(&sql, "SELECT COUNT(*) FROM ");
-	put_state(&sql, s);
-	buf_printf(&sql, " WHERE side = 's' AND doc = '%s'", step);
-	if (my_conn_value(run, s->c, buf_str(&sql), &n, err))
-		return err->code;
-	*done = my_field_u64(n) > 0;
-	return ST_OK;
-}
-
-static enum status take_line(struct mover *m, const char *side, const char *text, struct error *err)
-{
-	CLEANUP(js_decref) json_t *j = NULL;
-	struct moved *to = *side == 'o' ? &m->out : &m->in;
-
-	if (*side == 't')
-		strlist_add(&m->tables_in, text);
-	if (*side != 'o' && *side != 'i')
-		return ST_OK;
-	if (js_parse(text, strlen(text), "the state of the exchange", &j, err))
-		return err->code;
-	to->object = xrealloc(to->object, (to->objects + 1) * sizeof *to->object);
-	to->object[to->objects] = (struct my_object)MY_OBJECT_INIT;
-	return my_object_from_json(j, &to->object[to->objects++], err);
-}
-
-static enum status read_state(struct run *run, struct mover *m, struct error *err)
-{
-	CLEANUP(buf_release) struct buf sql = BUF_INIT;
-	CLEANUP(my_conn_result_free) MYSQL_RES *r = NULL;
-	MYSQL_ROW row;
-
-	buf_puts(&sql, "SELECT side, doc FROM ");
-	put_state(&sql, m->s);
-	buf_puts(&sql, " ORDER BY n");
-	if (my_conn_query(run, m->s->c, buf_str(&sql), &r, err))
-		return err->code;
-	while ((row = mysql_fetch_row(r)))
-		if (take_line(m, row[0], row[1], err))
-			return err->code;
-	strlist_sort(&m->tables_in);
-	return ST_OK;
-}
-
 /* ---- dropping and making ---- */
 
 static const char *drop_word(enum object_kind kind)
@@ -216,7 +25,7 @@ static const char *drop_word(enum object_kind kind)
 }
 
 /* movable: what stands in the way of moving tables (triggers, views), or the rest. The body of a package goes before it. */
-static enum status drop_objects(struct run *run, struct my_swap *s, const struct moved *m, const char *database, bool in_the_way,
+static enum status drop_objects(struct run *run, struct my_swap *s, const struct my_moved *m, const char *database, bool in_the_way,
 				struct error *err)
 {
 	for (size_t i = m->objects; i-- > 0;) {
@@ -233,7 +42,7 @@ static enum status drop_objects(struct run *run, struct my_swap *s, const struct
 	return ST_OK;
 }
 
-static enum status make_views(struct run *run, struct my_swap *s, const struct moved *m, const struct strlist *there, struct error *err)
+static enum status make_views(struct run *run, struct my_swap *s, const struct my_moved *m, const struct strlist *there, struct error *err)
 {
 	const struct my_object **view = xcalloc(m->objects + 1, sizeof *view);
 	size_t n = 0;
@@ -256,11 +65,10 @@ static enum status make_one(struct run *run, struct my_swap *s, const struct my_
 	unsigned n = my_conn_errno(&why);
 	if (n == 1304 || n == 1359 || n == 1537)
 		return ST_OK;
-	error_move(err, &why);
-	return error_add(err, "%s %s", my_object_kind_name(o->kind), o->name);
+	return error_move(err, &why);
 }
 
-static enum status make_kinds(struct run *run, struct my_swap *s, const struct moved *m, enum object_kind first, enum object_kind last,
+static enum status make_kinds(struct run *run, struct my_swap *s, const struct my_moved *m, enum object_kind first, enum object_kind last,
 			      struct error *err)
 {
 	for (size_t i = 0; i < m->objects; i++) {
@@ -276,12 +84,12 @@ static enum status make_kinds(struct run *run, struct my_swap *s, const struct m
 }
 
 /* programs false: triggers and views only, which were in the way. */
-static enum status make_objects(struct run *run, struct my_swap *s, const struct moved *m, const char *database, bool programs,
+static enum status make_objects(struct run *run, struct my_swap *s, const struct my_moved *m, const char *database, bool programs,
 				struct error *err)
 {
 	CLEANUP(strlist_release) struct strlist there = STRLIST_INIT;
 
-	if (use(run, s, database, err) || my_tables_there(run, s->c, database, &there, err))
+	if (my_swap_use(run, s, database, err) || my_tables_there(run, s->c, database, &there, err))
 		return err->code;
 	if ((programs && make_kinds(run, s, m, OBJECT_FUNCTION, OBJECT_PACKAGE_BODY, err)) || make_views(run, s, m, &there, err) ||
 	    make_kinds(run, s, m, OBJECT_TRIGGER, programs ? OBJECT_EVENT : OBJECT_TRIGGER, err))
@@ -300,12 +108,12 @@ static void put_move(struct buf *sql, const char *table, const char *from, const
 }
 
 /* A server that died in the middle may have moved some: one in `out` is new where it was in `in` and is not there any more. */
-static enum status put_moves(struct run *run, struct mover *m, struct buf *sql, struct error *err)
+static enum status put_moves(struct run *run, struct my_mover *m, struct buf *sql, struct error *err)
 {
 	struct my_swap *s = m->s;
 	CLEANUP(strlist_release) struct strlist out = STRLIST_INIT, in = STRLIST_INIT;
 
-	if (list_tables(run, s->c, s->in, &in, err) || (s->away && list_tables(run, s->c, s->out, &out, err)))
+	if (my_swap_tables(run, s->c, s->in, &in, err) || (s->away && my_swap_tables(run, s->c, s->out, &out, err)))
 		return err->code;
 	for (size_t i = 0; i < out.len; i++)
 		if (my_sorted_has(&in, out.item[i]) || !my_sorted_has(&m->tables_in, out.item[i]))
@@ -335,7 +143,7 @@ static void end_sessions(struct run *run, struct my_swap *s)
 	}
 }
 
-static enum status move_tables(struct run *run, struct mover *m, struct error *err)
+static enum status move_tables(struct run *run, struct my_mover *m, struct error *err)
 {
 	CLEANUP(buf_release) struct buf sql = BUF_INIT;
 
@@ -350,4 +158,160 @@ static enum status move_tables(struct run *run, struct mover *m, struct error *e
 		error_release(err);
 	}
 	return ST_OK;
+}
+
+/* ---- defaults that draw from a sequence: they name its database, which moved ---- */
+
+static enum status redirect(struct run *run, struct my_swap *s, const char *old, const char *now, struct error *err)
+{
+	CLEANUP(buf_release) struct buf sql = BUF_INIT;
+	CLEANUP(my_conn_result_free) MYSQL_RES *r = NULL;
+	MYSQL_ROW row;
+
+	buf_puts(&sql, "SELECT TABLE_NAME, COLUMN_NAME, COLUMN_DEFAULT FROM information_schema.COLUMNS WHERE (COLUMN_DEFAULT LIKE"
+		       " '%nextval(%' OR COLUMN_DEFAULT LIKE '%lastval(%') AND");
+	my_sql_is_name(&sql, "TABLE_SCHEMA", now);
+	if (!s->c->mariadb || my_swap_use(run, s, now, err) || my_conn_query(run, s->c, buf_str(&sql), &r, err))
+		return err->code;
+	while ((row = mysql_fetch_row(r))) {
+		CLEANUP(cstr_release) char *expression = my_ddl_unqualified(row[2], old);
+
+		if (!strcmp(expression, row[2]))
+			continue;
+		buf_clear(&sql);
+		buf_puts(&sql, "ALTER TABLE ");
+		my_sql_ident(&sql, row[0]);
+		buf_puts(&sql, " ALTER COLUMN ");
+		my_sql_ident(&sql, row[1]);
+		buf_printf(&sql, " SET DEFAULT (%s)", expression);
+		if (my_conn_command(run, s->c, buf_str(&sql), err))
+			return error_add(err, "table %s of the database %s", row[0], now);
+	}
+	return ST_OK;
+}
+
+/* ---- all ---- */
+
+static const char *definition_of_database(const struct my_moved *m)
+{
+	for (size_t i = 0; i < m->objects; i++)
+		if (m->object[i].kind == OBJECT_DATABASE)
+			return m->object[i].sql;
+	return NULL;
+}
+
+/* away as out is; out, where it is not there, as in is. */
+static enum status make_databases(struct run *run, struct my_mover *m, struct error *err)
+{
+	struct my_swap *s = m->s;
+	const char *from = definition_of_database(s->away ? &m->out : &m->in), *name = s->away ? s->away : s->out;
+	CLEANUP(cstr_release) char *sql = from ? my_ddl_renamed(from, name) : NULL;
+	bool exists = false;
+
+	if (my_database_exists(run, s->c, name, &exists, err) || exists)
+		return err->code;
+	if (!sql)
+		return error_set(err, ST_SERVER, "the server does not show how the database %s is made", s->out);
+	return my_conn_command(run, s->c, sql, err) ? error_add(err, "making the database %s", name) : ST_OK;
+}
+
+/* Nothing was moved, or the server took it all back: then what was dropped is made again. */
+static enum status undo(struct run *run, struct my_mover *m, struct error *err)
+{
+	struct my_swap *s = m->s;
+	CLEANUP(strlist_release) struct strlist in = STRLIST_INIT, away = STRLIST_INIT;
+	CLEANUP(buf_release) struct buf sql = BUF_INIT;
+
+	if (my_swap_tables(run, s->c, s->in, &in, err) || (s->away && my_swap_tables(run, s->c, s->away, &away, err)))
+		return err->code;
+	if (away.len || in.len != m->tables_in.len)
+		return error_set(err, ST_FAILED, "some tables were moved already");
+	if (make_objects(run, s, &m->in, s->in, false, err) || (s->away && make_objects(run, s, &m->out, s->out, false, err)))
+		return err->code;
+	buf_puts(&sql, "DROP DATABASE IF EXISTS ");
+	my_sql_ident(&sql, s->away ? s->away : s->out);
+	return my_conn_command(run, s->c, buf_str(&sql), err) ? err->code : my_swap_forget(run, s, err);
+}
+
+static enum status move(struct run *run, struct my_mover *m, struct error *err)
+{
+	struct my_swap *s = m->s;
+	CLEANUP(error_release) struct error why = ERROR_INIT;
+
+	if (make_databases(run, m, err))
+		return err->code;
+	if (!drop_objects(run, s, &m->in, s->in, true, err) && !(s->away && drop_objects(run, s, &m->out, s->out, true, err)) &&
+	    !move_tables(run, m, err))
+		return ST_OK;
+	/* Without an answer nobody knows what was done: the next call looks. */
+	if (!my_conn_errno(err) || err->code == ST_CANCELLED || err->code == ST_UNREACHABLE || err->code == ST_DEADLINE)
+		return err->code;
+	if (undo(run, m, &why))
+		error_hint(err, "Views and triggers of %s are not made again (%s): repeat the command.", s->out, error_text(&why));
+	return err->code;
+}
+
+static enum status clear(struct run *run, struct my_mover *m, struct error *err)
+{
+	struct my_swap *s = m->s;
+	bool done = false;
+
+	if (my_swap_step(run, s, "cleared", &done, err) || done)
+		return err->code;
+	if (drop_objects(run, s, &m->in, s->in, false, err) || (s->away && drop_objects(run, s, &m->out, s->out, false, err)))
+		return err->code;
+	return my_swap_line(run, s, 's', "cleared", err);
+}
+
+/* Only where nothing but the state is left in it. */
+static enum status drop_empty(struct run *run, struct my_swap *s, struct error *err)
+{
+	CLEANUP(strlist_release) struct strlist left = STRLIST_INIT;
+	CLEANUP(buf_release) struct buf sql = BUF_INIT;
+
+	if (my_tables_there(run, s->c, s->in, &left, err))
+		return err->code;
+	if (left.len > 1)
+		return error_set(err, ST_REFUSED, "the database %s got new tables meanwhile: move or drop them, and repeat the command", s->in);
+	buf_puts(&sql, "DROP DATABASE ");
+	my_sql_ident(&sql, s->in);
+	return my_conn_command(run, s->c, buf_str(&sql), err);
+}
+
+static enum status settle(struct run *run, struct my_mover *m, struct error *err)
+{
+	struct my_swap *s = m->s;
+	CLEANUP(cstr_release) char *alter = NULL;
+	const char *of_in = definition_of_database(&m->in);
+
+	if (failpoint("mysql.exchange.moved", err) || redirect(run, s, s->in, s->out, err) ||
+	    (s->away && redirect(run, s, s->out, s->away, err)) || clear(run, m, err))
+		return err->code;
+	alter = of_in ? my_ddl_alter_database(of_in, s->out) : NULL;
+	if (alter && my_conn_command(run, s->c, alter, err))
+		return err->code;
+	if (make_objects(run, s, &m->in, s->out, true, err) || (s->away && make_objects(run, s, &m->out, s->away, true, err)) ||
+	    failpoint("mysql.exchange.made", err))
+		return err->code;
+	return drop_empty(run, s, err);
+}
+
+enum status my_swap_do(struct run *run, struct my_swap *s, struct error *err)
+{
+	CLEANUP(my_mover_release) struct my_mover m = {.s = s};
+	bool begun = false, recorded = false, cleared = false, alone = false;
+
+	if (my_swap_begun(run, s->c, s->in, s->run, &begun, err) || (begun && my_swap_step(run, s, "recorded", &recorded, err)) ||
+	    (recorded && my_swap_step(run, s, "alone", &alone, err)))
+		return err->code;
+	if (!recorded && my_swap_record(run, s, err))
+		return error_add(err, "before anything was changed");
+	/* The first call made `out`, which is there now. */
+	if (alone)
+		s->away = NULL;
+	if (my_swap_read(run, &m, err) || my_swap_step(run, s, "cleared", &cleared, err))
+		return err->code;
+	if (!cleared && move(run, &m, err))
+		return err->code;
+	return settle(run, &m, err) ? error_add(err, "the tables are in their new places, but") : ST_OK;
 }

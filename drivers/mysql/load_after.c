@@ -86,7 +86,7 @@ static enum status make_kind(struct run *run, struct maker *m, enum object_kind 
 			continue;
 		sql = my_object_sql(o, m->definer);
 		if (my_object_make(run, m->l->conn, o, sql, err))
-			return error_add(err, "making the %s %s", my_object_kind_name(kind), o->name);
+			return err->code;
 	}
 	return ST_OK;
 }

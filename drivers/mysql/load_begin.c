@@ -176,7 +176,7 @@ static enum status make_table(void *ctx, struct run *run, struct my_conn *c, siz
 		if (!renamed)
 			return error_set(err, ST_BAD, "the definition of the table %s is not of the usual form: it cannot be renamed", o->name);
 	}
-	return my_object_make(run, c, o, renamed ? renamed : d.base, err) ? error_add(err, "making the table %s", o->name) : ST_OK;
+	return my_object_make(run, c, o, renamed ? renamed : d.base, err);
 }
 
 static enum status make_sequences(struct run *run, struct maker *m, struct error *err)
@@ -189,7 +189,7 @@ static enum status make_sequences(struct run *run, struct maker *m, struct error
 		CLEANUP(cstr_release) char *key = xasprintf("sequence %s", o->name);
 		/* For the end: one that was there before keeps its value. */
 		if (my_mark_set(run, m->l->conn, &m->l->mark, key, err) || my_object_make(run, m->l->conn, o, NULL, err))
-			return error_add(err, "making the sequence %s", o->name);
+			return err->code;
 	}
 	return ST_OK;
 }

@@ -269,17 +269,15 @@ bool my_load_has_unit(void *load, const struct load_unit *u)
 	return my_sorted_has(&l->done, key);
 }
 
-/* Rows that are still valid end at the last moment that the server knows, which another version moved. */
+/* The last column is the end of a row's time: null, where it has none, is the last moment that this server knows. */
 static void fit_history(struct unit *n)
 {
-	static const char until_2038[] = "2038-01-19 03:14:07.999999", until_2106[] = "2106-02-07 06:28:15.999999";
 	struct my_facts_column *last = n->f.columns ? &n->f.column[n->f.columns - 1] : NULL;
-	const char *archive = n->w->l->q->archive_version;
-	double version = archive ? strtod(archive, NULL) : 0;
-	bool from_new = version > 11.49, to_new = n->w->l->server.number >= 110500;
 
-	if (n->f.history && last && !last->load && version > 0 && from_new != to_new)
-		last->load = xasprintf("IF(@ = '%s', '%s', @)", from_new ? until_2106 : until_2038, to_new ? until_2106 : until_2038);
+	if (!n->f.history || !last)
+		return;
+	free(last->load);
+	last->load = xasprintf("IFNULL(@, '%s')", n->w->l->server.number >= 110500 ? "2106-02-07 06:28:15.999999" : "2038-01-19 03:14:07.999999");
 }
 
 enum status my_load_unit(struct run *run, void *worker, const struct load_unit *u, struct chunk_source *chunks,

@@ -49,8 +49,20 @@ static const char grants[] =
 
 void my_interrupt(void *handle, enum driver_handle kind)
 {
-	(void)handle;
-	(void)kind;
+	switch (kind) {
+	case HANDLE_DUMP:
+		my_interrupt_dump(handle);
+		break;
+	case HANDLE_WORKER:
+		my_interrupt_worker(handle);
+		break;
+	case HANDLE_LOAD:
+		my_interrupt_load(handle);
+		break;
+	case HANDLE_LOAD_WORKER:
+		my_interrupt_load_worker(handle);
+		break;
+	}
 }
 
 extern const struct driver driver_mysql;
@@ -61,9 +73,29 @@ const struct driver driver_mysql = {
 	.object_parts = 1,
 	.settings = settings,
 	.params_size = sizeof(struct my_params),
-	.caps = DRIVER_ASSERT | DRIVER_SCRATCH,
+	.caps = DRIVER_DUMP | DRIVER_LOAD | DRIVER_EXCHANGE | DRIVER_ASSERT | DRIVER_SCRATCH,
 	.grants = grants,
 	.probe = my_probe,
+	.dump_open = my_dump_open,
+	.dump_entries = my_dump_entries,
+	.scope_begin = my_scope_begin,
+	.worker_open = my_worker_open,
+	.dump_unit = my_dump_unit,
+	.worker_close = my_worker_close,
+	.inventory = my_inventory,
+	.scope_end = my_scope_end,
+	.dump_close = my_dump_close,
+	.load_plan = my_load_plan,
+	.load_open = my_load_open,
+	.load_begin = my_load_begin,
+	.load_wants = my_load_wants,
+	.load_has_unit = my_load_has_unit,
+	.load_worker_open = my_load_worker_open,
+	.load_unit = my_load_unit,
+	.load_worker_close = my_load_worker_close,
+	.load_end = my_load_end,
+	.load_close = my_load_close,
+	.exchange = my_exchange,
 	.assert_query = my_assert_query,
 	.scratch_start = my_scratch_start,
 	.scratch_stop = my_scratch_stop,

@@ -147,7 +147,6 @@ static enum status judge_moment(struct looking *l, struct error *err)
 
 static void judge_rights(struct looking *l)
 {
-	const char *replica = l->s->mariadb ? "SLAVE MONITOR" : "REPLICATION CLIENT";
 	struct strlist *limits = &l->p->limits;
 
 	if (!my_rights_have(l->rights, "SELECT", "mysql"))
@@ -156,9 +155,6 @@ static void judge_rights(struct looking *l)
 	if (!l->database && !have(l, "SELECT") && !have(l, "SHOW DATABASES"))
 		strlist_take(limits, xasprintf("databases that this user has no right on are not seen, nor missed (GRANT SHOW DATABASES ON *.* TO %s;"
 					       " would change that)", l->account));
-	if (!have(l, replica))
-		strlist_take(limits, xasprintf("whether this server is a replica is not seen (GRANT %s ON *.* TO %s; would change that)", replica,
-					       l->account));
 	if (l->s->mariadb && l->s->binlog && !have(l, "BINLOG ADMIN"))
 		strlist_take(limits, xasprintf("ALTER TABLE of a table that was read waits for the end of the backup, and others behind it"
 					       " (GRANT BINLOG ADMIN ON *.* TO %s; would change that)", l->account));

@@ -186,7 +186,8 @@ static enum status look(struct peek *k, const char *ca, struct my_certificate *f
 	return ST_OK;
 }
 
-enum status my_certificate_peek(struct run *run, const struct my_connect_params *p, const char *ca, struct my_certificate *found, struct error *err)
+enum status my_certificate_peek(struct run *run, const struct my_connect_params *p, const char *ca, struct my_certificate *found,
+				struct error *err)
 {
 	CLEANUP(peek_release) struct peek k = {.run = run, .p = p, .fd = FD_INIT};
 

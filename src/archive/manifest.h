@@ -29,7 +29,7 @@ struct manifest {
 	char *url;                   /* without secret values */
 	char *identity;              /* e.g. system identifier; never NULL in a valid manifest */
 	char *server_version;        /* "15.20" */
-	char *server_role;           /* "primary" | "standby" */
+	char *server_role;           /* "primary", or what the driver calls another: "standby", "replica" */
 	char *tool_version;          /* drtool's */
 	struct strlist client_tools; /* "pg_dump 15.20" */
 	char *oldest_client;         /* oldest stock client that reads it */

@@ -27,12 +27,22 @@ bool flag_belongs(const struct setting *row, const struct command *c)
 bool flag_optional_value(const struct setting *row) { return row->arg && *row->arg == '['; }
 bool flag_takes_value(const struct setting *row) { return row->type != SET_BOOL && !flag_optional_value(row); }
 
+/* Two drivers may have a setting of the same name: one flag, which sets it in whichever driver is meant. */
+static bool given_before(const struct config_schema *s, const struct command *c, size_t groups, const char *flag)
+{
+	for (size_t g = 0; g < groups; g++)
+		for (const struct setting *row = s->group[g].rows; !setting_is_end(row); row++)
+			if (flag_belongs(row, c) && !strcmp(row->flag, flag))
+				return true;
+	return false;
+}
+
 void flags_each(const struct config_schema *s, const struct command *c, void (*fn)(void *ctx, const struct setting *row), void *ctx)
 {
 	for (int common = 0; common < 2; common++)
 		for (size_t g = 0; g < s->groups; g++)
 			for (const struct setting *row = s->group[g].rows; !setting_is_end(row); row++)
-				if (flag_belongs(row, c) && (row->commands == CMD_ANY) == common)
+				if (flag_belongs(row, c) && (row->commands == CMD_ANY) == common && !given_before(s, c, g, row->flag))
 					fn(ctx, row);
 }
 

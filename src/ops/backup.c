@@ -207,7 +207,7 @@ static enum status dump_scope(struct backing_up *b, size_t i, struct error *err)
 	*s = (struct manifest_scope){.name = xstrdup(name), .snapshot = info.snapshot};
 	s->position = info.position ? xstrdup(info.position) : NULL;
 	sum_scope(b, name, plan, s);
-	if (!m->data_time.us || (info.snapshot.us && strcmp(m->server_role, "standby") && info.snapshot.us < m->data_time.us))
+	if (!m->data_time.us || (info.snapshot.us && !strcmp(m->server_role, "primary") && info.snapshot.us < m->data_time.us))
 		m->data_time = info.snapshot;
 	return ST_OK;
 }

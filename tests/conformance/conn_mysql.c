@@ -1,7 +1,6 @@
 #include "drivers/mysql/conn_internal.h"
 
 #include <signal.h>
-#include <stdatomic.h>
 #include <sys/socket.h>
 #include <netinet/in.h>
 #include <unistd.h>
@@ -102,67 +101,81 @@ static void check_gone(struct my_test_server *s, uint64_t id)
 	CHECK(tries < 50);
 }
 
-TEST("MySQL: a cancel, a deadline and an interrupt end a statement at once, and the server does not go on with it")
+static void check_deadline(struct my_test_server *s)
 {
-	struct my_test_server s;
+	struct error err = ERROR_INIT;
+	struct run soon;
+	CLEANUP(my_conn_freep) struct my_conn *c = NULL;
+
+	open_ok(s, &c);
+	uint64_t id = c->id;
+	struct instant from = run_mono(&run);
+	soon = run_within(&run, DURATION_SECONDS(1));
+	CHECK_INT(my_conn_command(&soon, c, "SELECT SLEEP(30)", &err), ST_DEADLINE);
+	CHECK(ms_since(from) < 2500);
+	error_release(&err);
+	my_conn_freep(&c);
+	check_gone(s, id);
+}
+
+static void check_cancel(struct my_test_server *s)
+{
+	struct error err = ERROR_INIT;
+	struct later l = {.cancel = cancel_new(NULL)};
+	struct run cancelled = {.cancel = l.cancel};
+	CLEANUP(my_conn_freep) struct my_conn *c = NULL;
+
+	open_ok(s, &c);
+	uint64_t id = c->id;
+	start_later(&l);
+	struct instant from = run_mono(&run);
+	CHECK_INT(my_conn_command(&cancelled, c, "SELECT SLEEP(30)", &err), ST_CANCELLED);
+	CHECK(ms_since(from) < 1800);
+	error_release(&err);
+	CHECK(my_conn_command(&run, c, "DO 1", &err) != ST_OK);
+	error_release(&err);
+	thread_join(&l.thread);
+	cancel_free(l.cancel);
+	my_conn_freep(&c);
+	check_gone(s, id);
+}
+
+static void check_interrupt(struct my_test_server *s)
+{
 	struct error err = ERROR_INIT;
 	CLEANUP(my_conn_freep) struct my_conn *c = NULL;
 
-	my_test_server_start(&s, NULL);
-	for (int tls = 0; tls < 2; tls++) {
-		char password[] = "mysql";
-		CLEANUP(cstr_release) char *url = tcp_url(&s, "root");
-		struct run soon = run_within(&run, DURATION_SECONDS(1)), cancelled = RUN_INIT;
+	open_ok(s, &c);
+	uint64_t id = c->id;
+	struct later l = {.interrupt = c};
+	start_later(&l);
+	struct instant from = run_mono(&run);
+	CHECK_INT(my_conn_command(&run, c, "SELECT SLEEP(30)", &err), ST_CANCELLED);
+	CHECK(ms_since(from) < 1500);
+	error_release(&err);
+	CHECK_ERR(my_conn_command(&run, c, "DO 1", &err), err, ST_CANCELLED, "interrupted");
+	thread_join(&l.thread);
+	my_conn_freep(&c);
+	my_conn_kill(&s->e, id);
+	check_gone(s, id);
+}
 
-		/* A server without a certificate of its own has no TLS. */
-		s.e.tls = TLS_DEFAULT;
-		s.e.url = s.url;
-		s.password.value = NULL;
-		if (tls) {
-			s.e.url = url;
-			s.e.tls = s.mariadb ? TLS_OFF : TLS_REQUIRE;
-			s.password.value = password;
-		}
-		open_ok(&s, &c);
-		uint64_t id = c->id;
-		struct instant from = run_mono(&run);
-		CHECK_INT(my_conn_command(&soon, c, "SELECT SLEEP(30)", &err), ST_DEADLINE);
-		CHECK(ms_since(from) < 2500);
-		error_release(&err);
-		my_conn_freep(&c);
-		check_gone(&s, id);
+TEST("MySQL: a cancel, a deadline and an interrupt end a statement at once, also under TLS, and the server does not go on with it")
+{
+	struct my_test_server s;
+	char password[] = "mysql";
 
-		struct later l = {.cancel = cancel_new(NULL)};
-		cancelled.cancel = l.cancel;
-		open_ok(&s, &c);
-		id = c->id;
-		start_later(&l);
-		from = run_mono(&run);
-		CHECK_INT(my_conn_command(&cancelled, c, "SELECT SLEEP(30)", &err), ST_CANCELLED);
-		CHECK(ms_since(from) < 1800);
-		error_release(&err);
-		CHECK(my_conn_command(&run, c, "DO 1", &err) != ST_OK);
-		error_release(&err);
-		thread_join(&l.thread);
-		cancel_free(l.cancel);
-		my_conn_freep(&c);
-		check_gone(&s, id);
-
-		open_ok(&s, &c);
-		id = c->id;
-		l = (struct later){.interrupt = c};
-		start_later(&l);
-		from = run_mono(&run);
-		CHECK_INT(my_conn_command(&run, c, "SELECT SLEEP(30)", &err), ST_CANCELLED);
-		CHECK(ms_since(from) < 1500);
-		error_release(&err);
-		CHECK_ERR(my_conn_command(&run, c, "DO 1", &err), err, ST_CANCELLED, "interrupted");
-		thread_join(&l.thread);
-		my_conn_freep(&c);
-		s.e.url = s.url;
-		my_conn_kill(&s.e, id);
-		check_gone(&s, id);
-	}
+	my_test_server_start_tls(&s);
+	check_deadline(&s);
+	check_cancel(&s);
+	check_interrupt(&s);
+	CLEANUP(cstr_release) char *url = tcp_url(&s, "root");
+	s.e.url = url;
+	s.e.tls = TLS_REQUIRE;
+	s.password.value = password;
+	check_deadline(&s);
+	check_cancel(&s);
+	check_interrupt(&s);
 	my_test_server_stop(&s);
 }
 
@@ -283,24 +296,17 @@ static void command(struct my_conn *c, const char *sql)
 	CHECK_OK(my_conn_command(&run, c, sql, &err), err);
 }
 
-TEST("MySQL: rows of 20 MB go both ways; what a load leaves half is undone and the session lives")
+static const char into[] = "LOAD DATA LOCAL INFILE 'rows' INTO TABLE d.t CHARACTER SET binary";
+
+static void check_big(struct my_conn *c)
 {
 	enum { BIG = 20 << 20 };
-	static const char *const settings[] = {"max_allowed_packet=64M", "local_infile=1", NULL};
-	static const char into[] = "LOAD DATA LOCAL INFILE 'rows' INTO TABLE d.t CHARACTER SET binary";
-	struct my_test_server s;
 	struct error err = ERROR_INIT;
-	CLEANUP(my_conn_freep) struct my_conn *c = NULL;
-	CLEANUP(strlist_release) struct strlist said = STRLIST_INIT;
 	struct big big = {0};
 	uint64_t rows;
 	unsigned warnings;
-
-	my_test_server_start(&s, settings);
-	CHECK_OK(my_session_open_load(&run, &s.e, NULL, &c, &err), err);
-	command(c, "CREATE DATABASE d");
-	command(c, "CREATE TABLE d.t (b LONGBLOB) ENGINE=InnoDB");
 	CLEANUP(cstr_release) char *row = xmalloc(BIG + 1);
+
 	memset(row, 'z', BIG);
 	row[0] = 'a';
 	row[BIG] = '\n';
@@ -308,8 +314,15 @@ TEST("MySQL: rows of 20 MB go both ways; what a load leaves half is undone and t
 	CHECK(rows == 1 && !warnings);
 	CHECK_OK(my_conn_each(&run, c, "SELECT b FROM d.t", take_big, &big, &err), err);
 	CHECK(big.n == BIG && big.first == 'a' && big.last == 'z');
+}
 
-	/* Alone, and inside of a transaction of the caller. */
+/* Alone, and inside of a transaction of the caller. */
+static void check_undone(struct my_conn *c)
+{
+	struct error err = ERROR_INIT;
+	uint64_t rows;
+	unsigned warnings;
+
 	CHECK_ERR(load(c, into, (struct feed){"x\ny\n", 4, 2, true}, &rows, &warnings, &err), err, ST_BAD, "a chunk is bad");
 	CHECK_INT(count(c, "d.t"), 1);
 	command(c, "START TRANSACTION");
@@ -321,8 +334,16 @@ TEST("MySQL: rows of 20 MB go both ways; what a load leaves half is undone and t
 	CHECK_INT(count(c, "d.t"), 4);
 	CHECK_OK(load(c, into, (struct feed){"", 0, 1, false}, &rows, &warnings, &err), err);
 	CHECK_INT(rows, 0);
+}
 
-	/* What the server makes of a bad value is a warning only. */
+/* What the server makes of a bad value is a warning only. */
+static void check_warnings(struct my_conn *c)
+{
+	struct error err = ERROR_INIT;
+	CLEANUP(strlist_release) struct strlist said = STRLIST_INIT;
+	uint64_t rows;
+	unsigned warnings;
+
 	command(c, "CREATE TABLE d.n (a INT PRIMARY KEY) ENGINE=InnoDB");
 	command(c, "START TRANSACTION");
 	CHECK_OK(load(c, "LOAD DATA LOCAL INFILE 'rows' INTO TABLE d.n", (struct feed){"1\nx\n1\n", 6, 6, false}, &rows, &warnings, &err), err);
@@ -332,6 +353,22 @@ TEST("MySQL: rows of 20 MB go both ways; what a load leaves half is undone and t
 	command(c, "ROLLBACK");
 	CHECK_ERR(load(c, "LOAD DATA LOCAL INFILE 'rows' INTO TABLE d.missing", (struct feed){"1\n", 2, 2, false}, &rows, &warnings, &err), err,
 		  ST_SERVER, "missing");
+}
+
+TEST("MySQL: rows of 20 MB go both ways; what a load leaves half is undone and the session lives")
+{
+	static const char *const settings[] = {"max_allowed_packet=64M", "local_infile=1", NULL};
+	struct my_test_server s;
+	struct error err = ERROR_INIT;
+	CLEANUP(my_conn_freep) struct my_conn *c = NULL;
+
+	my_test_server_start(&s, settings);
+	CHECK_OK(my_session_open_load(&run, &s.e, NULL, &c, &err), err);
+	command(c, "CREATE DATABASE d");
+	command(c, "CREATE TABLE d.t (b LONGBLOB) ENGINE=InnoDB");
+	check_big(c);
+	check_undone(c);
+	check_warnings(c);
 	CHECK_OK(my_conn_alive(&run, c, &err), err);
 	my_conn_freep(&c);
 	my_test_server_stop(&s);
@@ -340,7 +377,7 @@ TEST("MySQL: rows of 20 MB go both ways; what a load leaves half is undone and t
 TEST("MySQL: a server without LOAD DATA LOCAL says so before a byte is read, and a session that does not load gives no file")
 {
 	static const char *const settings[] = {"local_infile=0", NULL};
-	static const char into[] = "LOAD DATA LOCAL INFILE '/etc/hostname' INTO TABLE d.t";
+	static const char file[] = "LOAD DATA LOCAL INFILE '/etc/hostname' INTO TABLE d.t";
 	struct my_test_server s;
 	struct error err = ERROR_INIT;
 	CLEANUP(my_conn_freep) struct my_conn *c = NULL;
@@ -351,16 +388,16 @@ TEST("MySQL: a server without LOAD DATA LOCAL says so before a byte is read, and
 	CHECK_OK(my_session_open_load(&run, &s.e, NULL, &c, &err), err);
 	command(c, "CREATE DATABASE d");
 	command(c, "CREATE TABLE d.t (b TEXT) ENGINE=InnoDB");
-	CHECK_INT(load(c, into, (struct feed){"x\n", 2, 2, true}, &rows, &warnings, &err), ST_UNSUPPORTED);
+	CHECK_INT(load(c, file, (struct feed){"x\n", 2, 2, true}, &rows, &warnings, &err), ST_UNSUPPORTED);
 	CHECK_STR(err.native, s.mariadb ? "4166" : "3948");
 	error_release(&err);
 	command(c, "SET GLOBAL local_infile = 1");
-	CHECK(my_conn_command(&run, c, into, &err) != ST_OK);
+	CHECK(my_conn_command(&run, c, file, &err) != ST_OK);
 	error_release(&err);
 	CHECK_OK(my_conn_alive(&run, c, &err), err);
 	my_conn_freep(&c);
 	open_ok(&s, &c);
-	CHECK(my_conn_command(&run, c, into, &err) != ST_OK);
+	CHECK(my_conn_command(&run, c, file, &err) != ST_OK);
 	error_release(&err);
 	CHECK_INT(count(c, "d.t"), 0);
 	my_conn_freep(&c);
@@ -391,99 +428,6 @@ TEST("MySQL: what is asked of a server once")
 	my_test_server_stop(&s);
 }
 
-/* ---- a server that wants what it must not get ---- */
-
-struct fake {
-	int listener;
-	unsigned port;
-	struct thread thread;
-	struct buf got; /* all that clients sent */
-};
-
-static void fake_packet(int fd, unsigned char number, const void *p, size_t n)
-{
-	unsigned char head[4] = {(unsigned char)n, (unsigned char)(n >> 8), 0, number};
-
-	(void)!send(fd, head, sizeof head, MSG_NOSIGNAL);
-	(void)!send(fd, p, n, MSG_NOSIGNAL);
-}
-
-static void fake_thread(void *arg)
-{
-	static const char greeting[] = "\x0a"
-				       "5.5.5-10.11.19-MariaDB\0"
-				       "\1\0\0\0"
-				       "12345678\0"
-				       "\xff\xf7\x2d\2\0\xff\x81\x15\0\0\0\0\0\0\0\0\0\0"
-				       "123456789012\0mysql_native_password";
-	static const char ask[] = "\xfemysql_clear_password";
-	struct fake *f = arg;
-	char room[4096];
-	ssize_t n;
-
-	for (int fd; (fd = accept(f->listener, NULL, NULL)) >= 0; close(fd)) {
-		fake_packet(fd, 0, greeting, sizeof greeting);
-		if ((n = recv(fd, room, sizeof room, 0)) > 0) {
-			buf_put(&f->got, room, (size_t)n);
-			fake_packet(fd, 2, ask, sizeof ask);
-		}
-		while ((n = recv(fd, room, sizeof room, 0)) > 0)
-			buf_put(&f->got, room, (size_t)n);
-	}
-}
-
-static void fake_start(struct fake *f)
-{
-	struct error err = ERROR_INIT;
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t n = sizeof a;
-
-	*f = (struct fake){.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-	CHECK(!bind(f->listener, (struct sockaddr *)&a, sizeof a) && !listen(f->listener, 8));
-	CHECK(!getsockname(f->listener, (struct sockaddr *)&a, &n));
-	f->port = ntohs(a.sin_port);
-	CHECK_OK(thread_start(&f->thread, "fake", fake_thread, f, &err), err);
-}
-
-static void fake_stop(struct fake *f)
-{
-	shutdown(f->listener, SHUT_RDWR);
-	thread_join(&f->thread);
-	close(f->listener);
-}
-
-TEST("MySQL: a server that asks for the password as it is gets nothing, and none gets it where TLS is demanded but missing")
-{
-	static const enum tls_mode mode[] = {TLS_DEFAULT, TLS_OFF, TLS_REQUIRE, TLS_VERIFY_CA, TLS_VERIFY_FULL};
-	char secret[] = "s3cret", print[] = "00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:33";
-	struct secret password = {.value = secret};
-	struct error err = ERROR_INIT;
-	struct notes *notes = notes_new();
-	struct fake f;
-
-	fake_start(&f);
-	CLEANUP(cstr_release) char *url = xasprintf("mysql://me@127.0.0.1:%u/", f.port);
-	struct endpoint e = {.url = url, .password = &password, .notes = notes};
-	struct my_params pinned = *my_params(&e);
-	pinned.tls_fingerprint = print;
-	for (size_t i = 0; i <= ARRAY_LEN(mode); i++) {
-		struct my_conn *c = NULL;
-
-		e.tls = i < ARRAY_LEN(mode) ? mode[i] : TLS_DEFAULT;
-		e.params = i < ARRAY_LEN(mode) ? NULL : &pinned;
-		CHECK_INT(my_conn_open(&run, &e, NULL, false, &c, &err), i < 2 ? ST_AUTH : ST_TLS);
-		CHECK(!c && err.hint && !strstr(error_text(&err), secret));
-		error_release(&err);
-	}
-	fake_stop(&f);
-	CHECK(f.got.len && !memmem(f.got.data, f.got.len, secret, strlen(secret)));
-	/* Its name comes only where no TLS is asked for. */
-	CHECK(memmem(f.got.data, f.got.len, "me\0", 3));
-	buf_release(&f.got);
-	notes_freep(&notes);
-}
-
-/* Connects, and never says a word. */
 TEST("MySQL: a server that does not answer ends in an error after connect_timeout, and a cancel comes sooner")
 {
 	struct error err = ERROR_INIT;

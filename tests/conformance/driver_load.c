@@ -14,7 +14,7 @@ void server_start(struct test_server *s)
 	const char *version = getenv("DRTOOL_TEST_POSTGRES"); /* of another server than the usual one, its programs in PATH */
 	const struct scratch_spec spec = {.dir = "/var/tmp", .version = version ? version : "15.0"};
 
-	*s = (struct test_server){0};
+	*s = (struct test_server){.driver = d};
 	enum status st = d->scratch_start(&run, &spec, &s->url, &s->scratch, &err);
 	if (st == ST_UNSUPPORTED)
 		test_skip("no PostgreSQL server of this version here");
@@ -64,6 +64,7 @@ bool server_has(struct test_server *s, const char *database)
 /* ---- dump into memory ---- */
 
 struct keeper {
+	const struct driver *d;
 	struct kept *k;
 	const char *scope;
 	struct dump_unit *unit;
@@ -144,15 +145,15 @@ static void dump_scope(void *dump, size_t i, struct keeper *p)
 	const struct entry_sink entries = {keep_entry, p};
 	void *worker = NULL;
 
-	CHECK_OK(d->scope_begin(&run, dump, i, &info, &objects, &entries, &err), err);
+	CHECK_OK(p->d->scope_begin(&run, dump, i, &info, &objects, &entries, &err), err);
 	qsort(p->unit, p->units, sizeof *p->unit, by_range);
-	CHECK_OK(d->worker_open(&run, dump, &worker, &err), err);
+	CHECK_OK(p->d->worker_open(&run, dump, &worker, &err), err);
 	for (size_t u = 0; u < p->units; u++) {
 		p->at = &p->k->object[p->unit[u].object];
-		CHECK_OK(d->dump_unit(&run, worker, &p->unit[u], &p->sink, &err), err);
+		CHECK_OK(p->d->dump_unit(&run, worker, &p->unit[u], &p->sink, &err), err);
 	}
-	d->worker_close(worker);
-	CHECK_OK(d->scope_end(&run, dump, &entries, &err), err);
+	p->d->worker_close(worker);
+	CHECK_OK(p->d->scope_end(&run, dump, &entries, &err), err);
 	scope_info_release(&info);
 	free(p->unit);
 	p->unit = NULL;
@@ -166,19 +167,19 @@ void kept_dump(struct test_server *s, const char *database, struct kept *k)
 	const struct dump_request q = {.databases = &wanted, .exclude = &none, .jobs = 1};
 	struct dump_info info = {0};
 	void *dump = NULL;
-	struct keeper p = {.k = k, .sink = {keep_row}};
+	struct keeper p = {.d = s->driver, .k = k, .sink = {keep_row}};
 	const struct entry_sink entries = {keep_entry, &p};
 
 	*k = (struct kept){0};
 	strlist_add(&wanted, database);
-	CHECK_OK(d->dump_open(&run, &s->e, &q, &info, &dump, &err), err);
-	CHECK_OK(d->dump_entries(&run, dump, &entries, &err), err);
+	CHECK_OK(p.d->dump_open(&run, &s->e, &q, &info, &dump, &err), err);
+	CHECK_OK(p.d->dump_entries(&run, dump, &entries, &err), err);
 	for (size_t i = 0; i < info.scopes.len; i++) {
 		p.scope = info.scopes.item[i];
 		dump_scope(dump, i, &p);
 	}
 	k->version = xstrdup(info.version);
-	d->dump_close(dump);
+	p.d->dump_close(dump);
 	dump_info_release(&info);
 	strlist_release(&wanted);
 }
@@ -271,7 +272,7 @@ enum status loading_plan(struct loading *l, struct error *err)
 	l->q.exclude_tables = &l->exclude;
 	l->q.resumed = l->resumed;
 	load_plan_release(&l->plan);
-	return d->load_plan(&run, &l->s->e, &l->q, &l->plan, err);
+	return l->s->driver->load_plan(&run, &l->s->e, &l->q, &l->plan, err);
 }
 
 struct rows_source {
@@ -309,7 +310,7 @@ static enum status load_one(struct loading *l, void *worker, size_t i, size_t fi
 		return ST_OK;
 	}
 	strlist_take(&l->done, key);
-	if (d->load_unit(&run, worker, &u, &src.src, &result, err))
+	if (l->s->driver->load_unit(&run, worker, &u, &src.src, &result, err))
 		return err->code;
 	CHECK_INT(result.state, LOAD_DONE);
 	CHECK_INT(result.rows, n);
@@ -323,7 +324,7 @@ static enum status load_rows(struct loading *l, void *load, void *worker, const 
 	for (size_t i = 0; i < l->k->objects; i++) {
 		const struct recorded_object o = as_recorded(l->k, i);
 
-		if (strcmp(o.scope, l->scopes.item[0]) || !d->load_wants(load, &o))
+		if (strcmp(o.scope, l->scopes.item[0]) || !l->s->driver->load_wants(load, &o))
 			continue;
 		for (size_t first = 0; first == 0 || first < o.rows;) {
 			size_t n = min_size(o.rows - first, l->rows_per_unit ? l->rows_per_unit : o.rows);
@@ -340,17 +341,18 @@ static enum status load_rows(struct loading *l, void *load, void *worker, const 
 
 enum status loading_run(struct loading *l, const struct load_break *at, struct error *err)
 {
+	const struct driver *driver = l->s->driver;
 	void *load = NULL, *worker = NULL;
 
-	CHECK_OK(d->load_open(&run, &l->s->e, &l->q, &l->plan, &load, err), *err);
-	enum status st = d->load_begin(&run, load, 0, l->resumed, err);
+	CHECK_OK(driver->load_open(&run, &l->s->e, &l->q, &l->plan, &load, err), *err);
+	enum status st = driver->load_begin(&run, load, 0, l->resumed, err);
 	if (!st)
-		st = d->load_worker_open(&run, load, &worker, err);
+		st = driver->load_worker_open(&run, load, &worker, err);
 	if (!st)
 		st = load_rows(l, load, worker, at, err);
-	d->load_worker_close(worker);
+	driver->load_worker_close(worker);
 	if (!st)
-		st = d->load_end(&run, load, err);
-	d->load_close(load, !st);
+		st = driver->load_end(&run, load, err);
+	driver->load_close(load, !st);
 	return st;
 }

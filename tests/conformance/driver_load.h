@@ -26,6 +26,7 @@ struct kept {
 
 /* A server of its own for the test, ended by server_stop. */
 struct test_server {
+	const struct driver *driver; /* what is tested */
 	char *url;
 	void *scratch;
 	struct secret password;

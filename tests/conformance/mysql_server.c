@@ -31,7 +31,7 @@ static char *value_of(const struct buf *lines, const char *name)
 /* Its input ends when the test does, whatever way: then the server goes. */
 static void watch(struct my_test_server *s)
 {
-	static const char stop[] = "read -r _; \"$1\" stop \"$2\" immediate; rm -rf \"$2\"";
+	static const char stop[] = "read -r _; \"$1\" stop \"$2\" immediate; rm -rf \"$2\" \"$2.tls\"";
 	int pipe_fd[2];
 
 	CHECK(!pipe2(pipe_fd, O_CLOEXEC));
@@ -59,20 +59,16 @@ static char *folder_of_tests(void)
 	return xasprintf("%.*s/my-%d-%u", (int)strcspn(buf_str(&out), "\n"), buf_str(&out), (int)getpid(), number++);
 }
 
-void my_test_server_start(struct my_test_server *s, const char *const *settings)
+static void start(struct my_test_server *s, const char *const *settings)
 {
 	CLEANUP(buf_release) struct buf out = BUF_INIT;
 	CLEANUP(error_release) struct error err = ERROR_INIT;
-	const char *version = getenv("DRTOOL_TEST_MYSQL"), *argv[40] = {"scripts/my-server", "start", version ? version : "10.11"};
-	size_t n = 3;
+	const char *version = getenv("DRTOOL_TEST_MYSQL"), *argv[40] = {"scripts/my-server", "start", version ? version : "10.11", s->dir};
 
-	*s = (struct my_test_server){.dir = folder_of_tests()};
-	argv[n++] = s->dir;
-	for (; settings && *settings && n + 3 < ARRAY_LEN(argv); settings++) {
+	for (size_t n = 4; settings && *settings && n + 3 < ARRAY_LEN(argv); settings++) {
 		argv[n++] = "-c";
 		argv[n++] = *settings;
 	}
-	watch(s);
 	if (script(argv, &out, &err))
 		test_skip(error_text(&err));
 	CLEANUP(cstr_release) char *port = value_of(&out, "MY_PORT"), *pid = value_of(&out, "MY_PID"), *flavour = value_of(&out, "MY_FLAVOUR");
@@ -87,6 +83,34 @@ void my_test_server_start(struct my_test_server *s, const char *const *settings)
 	s->e.params = &s->params;
 }
 
+void my_test_server_start(struct my_test_server *s, const char *const *settings)
+{
+	*s = (struct my_test_server){.dir = folder_of_tests()};
+	watch(s);
+	start(s, settings);
+}
+
+void my_test_server_start_tls(struct my_test_server *s)
+{
+	static const char make[] =
+		"cd \"$1\" && openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 9 -subj '/CN=authority of a test' && "
+		"openssl req -newkey rsa:2048 -nodes -keyout key.pem -out req.pem -subj '/CN=localhost' && "
+		"echo subjectAltName=DNS:localhost >ext && openssl x509 -req -in req.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 9 "
+		"-extfile ext -out cert.pem && chmod 644 key.pem";
+	CLEANUP(buf_release) struct buf out = BUF_INIT;
+	CLEANUP(error_release) struct error err = ERROR_INIT;
+
+	*s = (struct my_test_server){.dir = folder_of_tests()};
+	CLEANUP(cstr_release) char *tls = xasprintf("%s.tls", s->dir);
+	watch(s);
+	CHECK_OK(fs_mkdirs(tls, 0755, &err), err);
+	CHECK_OK(script((const char *const[]){"/bin/sh", "-c", make, "sh", tls, NULL}, &out, &err), err);
+	s->ca = path_join(tls, "ca.pem");
+	CLEANUP(cstr_release) char *ca = xasprintf("ssl-ca=%s", s->ca), *cert = xasprintf("ssl-cert=%s/cert.pem", tls),
+				   *key = xasprintf("ssl-key=%s/key.pem", tls);
+	start(s, (const char *const[]){ca, cert, key, NULL});
+}
+
 void my_test_server_stop(struct my_test_server *s)
 {
 	close(s->watch);
@@ -96,6 +120,18 @@ void my_test_server_stop(struct my_test_server *s)
 	free(s->dir);
 	free(s->socket);
 	free(s->url);
+	free(s->ca);
+}
+
+static void open_by_url(struct my_test_server *s, const char *database, struct my_conn **c)
+{
+	static const struct secret none = SECRET_INIT;
+	struct error err = ERROR_INIT;
+	const struct endpoint e = {.url = s->url, .password = &none, .notes = s->notes};
+
+	CHECK_OK(my_conn_open(&run, &e, database, false, c, &err), err);
+	/* The connection outlives e no longer than the caller. */
+	(*c)->e = &s->e;
 }
 
 void my_test_server_sql(struct my_test_server *s, const char *database, const char *sql)
@@ -103,7 +139,7 @@ void my_test_server_sql(struct my_test_server *s, const char *database, const ch
 	struct error err = ERROR_INIT;
 	CLEANUP(my_conn_freep) struct my_conn *c = NULL;
 
-	CHECK_OK(my_conn_open(&run, &s->e, database, false, &c, &err), err);
+	open_by_url(s, database, &c);
 	CHECK_OK(my_conn_command(&run, c, sql, &err), err);
 }
 
@@ -113,7 +149,7 @@ char *my_test_server_value(struct my_test_server *s, const char *database, const
 	CLEANUP(my_conn_freep) struct my_conn *c = NULL;
 	char *value = NULL;
 
-	CHECK_OK(my_conn_open(&run, &s->e, database, false, &c, &err), err);
+	open_by_url(s, database, &c);
 	CHECK_OK(my_conn_value(&run, c, sql, &value, &err), err);
 	return value ? value : xstrdup("");
 }

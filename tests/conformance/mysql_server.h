@@ -7,18 +7,21 @@
 
 struct my_test_server {
 	char *dir, *socket, *url; /* url: over the socket, as root without a password */
+	char *ca;                 /* of my_test_server_start_tls: the authority's certificate */
 	unsigned port;            /* by TCP root has the password "mysql" */
 	int watch, pid;           /* of what stops the server; pid of the server */
 	bool mariadb;
 	struct secret password;
 	struct notes *notes;
 	struct my_params params;
-	struct endpoint e;
+	struct endpoint e;        /* by url; a test may change it */
 };
 /* settings: "local_infile=0"..., ended by NULL; may be NULL. Skips the test where there is no server. */
 void my_test_server_start(struct my_test_server *s, const char *const *settings);
+/* With TLS: a certificate for localhost, not for 127.0.0.1. */
+void my_test_server_start_tls(struct my_test_server *s);
 void my_test_server_stop(struct my_test_server *s);
-/* Runs one statement; fails the test where it fails. */
+/* Runs one statement, by url; fails the test where it fails. */
 void my_test_server_sql(struct my_test_server *s, const char *database, const char *sql);
 /* First value of a query; "" for null. Owned by the caller. */
 char *my_test_server_value(struct my_test_server *s, const char *database, const char *sql);

@@ -9,6 +9,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 import drtool as drtool_lib  # noqa: E402
+import my  # noqa: E402
 import pg  # noqa: E402
 
 _counter = 0
@@ -77,6 +78,76 @@ def make_server(servers):
     yield make
     for server in made:
         server.remove()
+
+
+@pytest.fixture(scope="session")
+def my_servers():
+    """my_servers(VERSION): as servers, of MariaDB 10.11, 11.8 or MySQL 9.7."""
+    running = {}
+
+    def get(version):
+        if version not in running:
+            try:
+                running[version] = my.Server(version, {"event_scheduler": "off"}).start()
+            except my.Missing as reason:
+                pytest.skip(str(reason))
+        return running[version]
+
+    yield get
+    for server in running.values():
+        server.remove()
+    my.remove_temp_dirs()
+
+
+@pytest.fixture
+def my10(my_servers):
+    return my_servers("10.11")
+
+
+@pytest.fixture(params=my.VERSIONS, ids=lambda version: f"my{version}")
+def my_any(request, my_servers):
+    """The test runs once with each of them."""
+    return my_servers(request.param)
+
+
+@pytest.fixture
+def make_my_server(my_servers):
+    """make_my_server(VERSION, {SETTING: VALUE}, fresh=False): a server of the test's own, ended with it."""
+    made = []
+
+    def make(version="10.11", settings=None, fresh=False):
+        try:
+            server = my.Server(version, settings, fresh)
+        except my.Missing as reason:
+            pytest.skip(str(reason))
+        made.append(server)
+        return server.start()
+
+    yield make
+    for server in made:
+        server.remove()
+
+
+@pytest.fixture
+def make_my_db():
+    """make_my_db(SERVER, SQL=None, fill=None): a new database; it and its copies are dropped with the test. fill(SERVER, NAME) makes it."""
+    made = []
+
+    def make(server, sql=None, fill=None, prefix="shop"):
+        name = unique(prefix)
+        made.append((server, name))
+        if fill:
+            return fill(server, name)
+        server.create_db(name, "character set utf8mb4")
+        if sql:
+            server.sql(name, sql)
+        return name
+
+    yield make
+    for server, name in made:
+        for database in server.databases():
+            if database == name or database.startswith(f"{name}_"):
+                server.drop_db(database)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import pathlib
 import signal
 import subprocess
 
+import my
 import pg
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -60,6 +61,11 @@ class Drtool:
             try:
                 bins.append(str(pg.bin_dir(version)))
             except pg.Missing:
+                pass
+        for version in my.VERSIONS:
+            try:
+                bins.append(str(my.bin_dir(version).with_name("sbin")))
+            except my.Missing:
                 pass
         clean = {
             "PATH": ":".join(["/usr/bin", "/bin", *bins]),

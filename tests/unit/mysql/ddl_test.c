@@ -138,7 +138,7 @@ TEST("tables, sequences and databases get other names")
 	CHECK(!my_ddl_renamed("CREATE VIEW `v` AS select 1", "n") && !my_ddl_renamed("", "n") && !my_ddl_alter_database("CREATE TABLE `t` (", "n"));
 }
 
-TEST("the counter of a table goes, and texts that look like it stay")
+TEST("for comparisons the counter of a table goes, and texts that look like it stay")
 {
 	CHECK_TEXT(my_ddl_without_counter("CREATE TABLE `t` (\n  `a` int AUTO_INCREMENT COMMENT 'AUTO_INCREMENT=5'\n) ENGINE=InnoDB "
 					  "AUTO_INCREMENT=17 COMMENT=' AUTO_INCREMENT=6'"),
@@ -146,6 +146,9 @@ TEST("the counter of a table goes, and texts that look like it stay")
 		   "COMMENT=' AUTO_INCREMENT=6'");
 	CHECK_TEXT(my_ddl_without_counter("CREATE TABLE `t` (\n  `a` int\n) ENGINE=InnoDB"), "CREATE TABLE `t` (\n  `a` int\n) ENGINE=InnoDB");
 	CHECK_TEXT(my_ddl_without_counter("no table"), "no table");
+	CHECK_TEXT(my_ddl_without_counter("CREATE TABLE `t` (\n  `a` text CHARACTER SET latin1 COLLATE latin1_bin COMMENT 'CHARACTER SET x COLLATE y',\n"
+					  "  `b` text CHARACTER SET latin1 CHECK ((`b` = _latin1'_x''y'))\n)"),
+		   "CREATE TABLE `t` (\n  `a` text COLLATE latin1_bin COMMENT 'CHARACTER SET x COLLATE y',\n  `b` text CHARACTER SET latin1 CHECK ((`b` = '_x''y'))\n)");
 }
 
 TEST("the database's own name leaves functions, sequences and columns, but no alias of the same name")

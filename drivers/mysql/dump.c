@@ -1,0 +1,422 @@
+#include "drivers/mysql/dump.h"
+
+#include "drivers/mysql/inventory.h"
+#include "drivers/mysql/session.h"
+#include "drivers/mysql/users.h"
+#include "util/failpoint.h"
+
+#define ATTEMPTS 5
+
+/* ---- what to dump ---- */
+
+static bool matches(const struct strlist *patterns, const char *name) { return patterns && strlist_matches(patterns, name); }
+
+static void add_scope(struct my_dump *d, const char *name, const char *database)
+{
+	d->scope = xrealloc(d->scope, (d->scopes + 1) * sizeof *d->scope);
+	d->scope[d->scopes++] = (struct my_scope){.name = xstrdup(name), .database = xstrdup(database)};
+}
+
+static bool is_wanted(const struct dump_request *q, const char *of_url, const char *name)
+{
+	if (matches(q->exclude, name))
+		return false;
+	if (q->databases && q->databases->len)
+		return matches(q->databases, name);
+	return !of_url || !strcmp(of_url, name);
+}
+
+static enum status check_named(const struct my_dump *d, const struct dump_request *q, const char *of_url, struct error *err)
+{
+	const struct strlist none = STRLIST_INIT, *named = q->databases ? q->databases : &none;
+	char *url_item[] = {(char *)(uintptr_t)of_url};
+	const struct strlist url_only = {url_item, 1, 1};
+
+	if (!named->len && of_url)
+		named = &url_only;
+	for (size_t i = 0; i < named->len; i++) {
+		const char *name = named->item[i];
+		bool found = strpbrk(name, "*?[") || matches(q->exclude, name);
+
+		for (size_t k = 0; !found && k < d->scopes; k++)
+			found = !strcmp(d->scope[k].name, name);
+		if (!found && my_system_database(name))
+			return error_set(err, ST_UNSUPPORTED, "%s belongs to the server itself and is not dumped", name);
+		if (!found)
+			return error_set(err, ST_NOT_FOUND, "there is no database %s on this server, or this account may not see it", name);
+	}
+	return ST_OK;
+}
+
+static enum status add_name(void *ctx, char *const *field, const unsigned long *len UNUSED, unsigned fields UNUSED, struct error *err UNUSED)
+{
+	if (field[0] && !my_system_database(field[0]))
+		strlist_add(ctx, field[0]);
+	return ST_OK;
+}
+
+static enum status choose_databases(struct run *run, struct my_dump *d, const struct dump_request *q, struct dump_info *info,
+				    struct error *err)
+{
+	CLEANUP(strlist_release) struct strlist all = STRLIST_INIT;
+	CLEANUP(cstr_release) char *of_url = NULL;
+
+	if (my_conn_url_database(d->e, &of_url, err) || my_conn_each(run, d->c, "SHOW DATABASES", add_name, &all, err))
+		return err->code;
+	strlist_sort(&all);
+	for (size_t i = 0; i < all.len; i++) {
+		if (is_wanted(q, of_url, all.item[i]))
+			add_scope(d, all.item[i], all.item[i]);
+		else if (!matches(q->exclude, all.item[i]))
+			strlist_add(&info->uncovered, all.item[i]);
+	}
+	return check_named(d, q, of_url, err);
+}
+
+/* ---- sessions ---- */
+
+static enum status check_lag(struct run *run, const struct my_dump *d, struct duration most, struct error *err)
+{
+	CLEANUP(buf_release) struct buf age = BUF_INIT;
+	struct duration lag = instant_diff(run_now(run), d->server.data_time);
+
+	if (!d->server.replica || !most.us || lag.us <= most.us)
+		return ST_OK;
+	duration_print(lag, &age);
+	error_set(err, ST_FAILED, "the data of this replica is %s old, more than max_lag allows", buf_str(&age));
+	return error_hint(err, "Look at the replication of this server, or take the backup from its source.");
+}
+
+/* It has to be the session's own for as long as the dump lasts: against changes of tables and accounts. */
+static enum status open_guard(struct run *run, struct my_dump *d, struct error *err)
+{
+	CLEANUP(error_release) struct error refused = ERROR_INIT;
+
+	if (d->server.mariadb || d->server.number < 80000)
+		return ST_OK;
+	if (my_session_open(run, d->e, NULL, &d->guard, err))
+		return err->code;
+	if (!my_conn_command(run, d->guard, "LOCK INSTANCE FOR BACKUP", &refused)) {
+		notes_add(d->e->notes, "LOCK INSTANCE FOR BACKUP: changes of tables, routines and accounts, and PURGE BINARY LOGS, wait until the backup "
+				       "has ended");
+		return ST_OK;
+	}
+	if (my_conn_errno(&refused) == 1227) {
+		notes_add(d->e->notes, "this account has no right BACKUP_ADMIN: a change of a table during the backup ends the backup");
+		my_conn_freep(&d->guard);
+		return ST_OK;
+	}
+	error_move(err, &refused);
+	if (my_conn_errno(err) == 1205)
+		error_hint(err, "A change of a table runs for longer than lock_timeout. Run again when it is over.");
+	return error_add(err, "LOCK INSTANCE FOR BACKUP");
+}
+
+static enum status open_pool(struct run *run, struct my_dump *d, unsigned jobs, struct error *err)
+{
+	d->pool = xcalloc(jobs + 1, sizeof *d->pool);
+	while (d->pooled < (jobs ? jobs : 1)) {
+		struct my_pooled *p = &d->pool[d->pooled];
+
+		if (my_session_open(run, d->e, NULL, &p->c, err))
+			return error_add(err, "connection %zu", d->pooled + 2);
+		d->pooled++;
+		if (my_session_raw(run, p->c, err))
+			return err->code;
+	}
+	return ST_OK;
+}
+
+/* ---- one moment ---- */
+
+/* Hashes of the lists of tables of all scopes; and, where wanted, all names and what a backup will not have. */
+static enum status list_all(struct run *run, struct my_dump *d, struct hash128 *state, struct strlist *names, struct strlist *limits,
+			    struct error *err)
+{
+	for (size_t i = 0; i < d->scopes; i++) {
+		CLEANUP(my_listing_release) struct my_listing l = MY_LISTING_INIT;
+		struct my_scope *s = &d->scope[i];
+
+		if (my_list_tables(run, d->c, s->database, &l, err))
+			return err->code;
+		state[i] = l.state;
+		for (size_t k = 0; names && k < l.tables; k++) {
+			struct buf name = BUF_INIT;
+
+			my_sql_name(&name, s->database, l.table[k].name);
+			strlist_take(names, buf_detach(&name));
+		}
+		if (limits)
+			my_dump_limits(s->database, &l, limits);
+	}
+	return ST_OK;
+}
+
+static enum status try_snapshot(struct run *run, struct my_dump *d, struct my_snapshot_request *q, bool *stood_still, struct strlist *limits,
+				struct error *err)
+{
+	CLEANUP(strlist_release) struct strlist names = STRLIST_INIT;
+	struct hash128 *before = xcalloc(d->scopes + 1, sizeof *before), *after = xcalloc(d->scopes + 1, sizeof *after);
+
+	q->tables = &names;
+	enum status st = list_all(run, d, before, &names, NULL, err) || my_snapshot_take(run, q, &d->snapshot, err) ||
+					 failpoint("mysql.snapshot", err) || list_all(run, d, after, NULL, limits, err)
+				 ? err->code
+				 : ST_OK;
+	*stood_still = true;
+	for (size_t i = 0; i < d->scopes; i++) {
+		*stood_still = *stood_still && hash128_equal(before[i], after[i]);
+		d->scope[i].state = after[i];
+	}
+	free(before);
+	free(after);
+	return st;
+}
+
+static enum status take_snapshot(struct run *run, struct my_dump *d, struct strlist *limits, struct error *err)
+{
+	CLEANUP(strlist_release) struct strlist found = STRLIST_INIT;
+	struct my_conn **c = xcalloc(d->pooled + 1, sizeof(struct my_conn *));
+	struct my_snapshot_request q = {.e = d->e, .server = &d->server, .c = c, .n = d->pooled + 1, .guard = d->guard};
+	bool stood_still = false;
+	enum status st = ST_OK;
+
+	c[0] = d->c;
+	for (size_t i = 0; i < d->pooled; i++)
+		c[i + 1] = d->pool[i].c;
+	if (d->recorded)
+		st = my_snapshot_each(run, &q, err);
+	for (int i = 0; !st && !d->recorded && !stood_still && i < ATTEMPTS; i++) {
+		strlist_release(&found);
+		if (i)
+			st = run_sleep(run, DURATION_MS(200 << i), err);
+		st = st ? st : try_snapshot(run, d, &q, &stood_still, &found, err);
+	}
+	free(c);
+	for (size_t i = 0; i < found.len; i++)
+		strlist_add(limits, found.item[i]);
+	if (st || d->recorded || stood_still)
+		return st;
+	error_set(err, ST_SERVER, "tables are made, altered or dropped faster than a moment between can be found");
+	err->retry = true;
+	return error_hint(err, "Run again when no migration is at work.");
+}
+
+/* ---- open and close ---- */
+
+static enum status open_server(struct run *run, struct my_dump *d, const struct dump_request *q, struct dump_info *info, struct error *err)
+{
+	if (my_session_open(run, d->e, NULL, &d->c, err) || my_server_look(run, d->c, &d->server, err))
+		return err->code;
+	info->identity = xstrdup(d->server.identity);
+	info->version = xstrdup(d->server.version);
+	info->role = xstrdup(d->server.replica ? "replica" : "primary");
+	info->data_time = d->server.data_time;
+	for (size_t i = 0; d->recorded && i < q->scopes; i++)
+		add_scope(d, q->scope[i].name, q->scope[i].database);
+	if (d->recorded)
+		return ST_OK;
+	return check_lag(run, d, q->max_lag, err) || choose_databases(run, d, q, info, err) ? err->code : ST_OK;
+}
+
+static enum status prepare(struct run *run, struct my_dump *d, const struct dump_request *q, struct dump_info *info, struct error *err)
+{
+	CLEANUP(buf_release) struct buf text = BUF_INIT;
+
+	if (open_server(run, d, q, info, err))
+		return err->code;
+	for (size_t i = 0; i < d->scopes; i++)
+		strlist_add(&info->scopes, d->scope[i].name);
+	if ((!d->recorded && (my_dump_read_users(run, d, info, err) || open_guard(run, d, err))) || open_pool(run, d, q->jobs, err) ||
+	    take_snapshot(run, d, &info->not_contained, err))
+		return err->code;
+	if (d->recorded)
+		return ST_OK;
+	info->oldest_client = xstrdup(d->server.mariadb ? "mariadb 10.5" : "mysql 8.0");
+	my_restore_text(d, info, &text);
+	info->restore_text = buf_detach(&text);
+	return ST_OK;
+}
+
+enum status my_dump_open(struct run *run, const struct endpoint *e, const struct dump_request *q, struct dump_info *info, void **to,
+			 struct error *err)
+{
+	struct my_dump *d = xcalloc(1, sizeof *d);
+
+	d->e = e;
+	d->recorded = q->recorded;
+	mutex_init(&d->life);
+	if (prepare(run, d, q, info, err)) {
+		my_dump_close(d);
+		return err->code;
+	}
+	*to = d;
+	return ST_OK;
+}
+
+void my_dump_close(void *dump)
+{
+	struct my_dump *d = dump;
+
+	mutex_lock(&d->life);
+	for (size_t i = 0; i < d->pooled; i++)
+		my_conn_freep(&d->pool[i].c);
+	my_conn_freep(&d->c);
+	my_conn_freep(&d->guard);
+	mutex_unlock(&d->life);
+	my_dump_tables_release(d);
+	for (size_t i = 0; i < d->scopes; i++) {
+		free(d->scope[i].name);
+		free(d->scope[i].database);
+	}
+	free(d->scope);
+	free(d->pool);
+	spool_freep(&d->users);
+	spool_freep(&d->users_sql);
+	my_snapshot_release(&d->snapshot);
+	my_server_release(&d->server);
+	mutex_destroy(&d->life);
+	free(d);
+}
+
+enum status my_dump_entries(struct run *run UNUSED, void *dump, const struct entry_sink *entries, struct error *err)
+{
+	struct my_dump *d = dump;
+
+	if (!d->users)
+		return ST_OK;
+	return my_entry_give(entries, USERS_PATH, d->users, err) || my_entry_give(entries, USERS_SQL_PATH, d->users_sql, err) ? err->code : ST_OK;
+}
+
+/* ---- a scope ---- */
+
+enum status my_scope_begin(struct run *run, void *dump, size_t i, struct scope_info *info, const struct object_sink *objects,
+			   const struct entry_sink *entries, struct error *err)
+{
+	struct my_dump *d = dump;
+
+	my_dump_tables_release(d);
+	d->at = i;
+	info->snapshot = d->server.replica ? d->server.data_time : d->snapshot.time;
+	info->position = d->snapshot.position ? xstrdup(d->snapshot.position) : NULL;
+	if (my_snapshot_savepoint(run, d->c, err) || my_dump_objects(run, d, objects, err) ||
+	    (!d->recorded && my_dump_definitions(run, d, entries, err)) || my_snapshot_let_go(run, d->c, err))
+		return error_add(err, "database %s", my_dump_database(d));
+	return ST_OK;
+}
+
+enum status my_inventory(struct run *run, void *dump, const struct inventory_sink *items, struct error *err)
+{
+	struct my_dump *d = dump;
+
+	if (my_snapshot_savepoint(run, d->c, err) || my_inventory_take_all(run, d->c, my_dump_database(d), items, err))
+		return err->code;
+	return my_snapshot_let_go(run, d->c, err);
+}
+
+/* Instant changes of a table leave no other trace. */
+static enum status check_definitions(struct run *run, struct my_dump *d, struct error *err)
+{
+	CLEANUP(my_listing_release) struct my_listing now = MY_LISTING_INIT;
+	const char *altered = NULL;
+
+	if (my_list_tables(run, d->c, my_dump_database(d), &now, err) || my_list_columns(run, d->c, my_dump_database(d), &now, err))
+		return err->code;
+	for (size_t i = 0; !altered && i < d->listing.tables; i++) {
+		const struct my_listed *was = &d->listing.table[i], *is = my_listed_named(&now, was->name);
+
+		altered = is && hash128_equal(is->state, was->state) ? NULL : was->name;
+	}
+	for (size_t i = 0; !altered && i < now.tables; i++)
+		altered = my_listed_named(&d->listing, now.table[i].name) ? NULL : now.table[i].name;
+	if (!altered)
+		return ST_OK;
+	error_set(err, ST_SERVER, "table %s was altered while it was dumped; run it again", altered);
+	err->retry = true;
+	return err->code;
+}
+
+enum status my_scope_end(struct run *run, void *dump, const struct entry_sink *entries, struct error *err)
+{
+	struct my_dump *d = dump;
+	CLEANUP(buf_release) struct buf load = BUF_INIT;
+
+	/* A savepoint that can be returned to proves that the transaction lived. */
+	if (my_snapshot_let_go(run, d->c, err) || (d->guard && my_conn_alive(run, d->guard, err)))
+		return error_add(err, "end of the snapshot");
+	if (!d->recorded) {
+		my_load_script(d, &load);
+		if (check_definitions(run, d, err) || my_snapshot_let_go(run, d->c, err) || my_entry_give_text(entries, "load.sql", &load, err))
+			return err->code;
+	}
+	my_dump_tables_release(d);
+	return ST_OK;
+}
+
+/* ---- workers ---- */
+
+struct worker {
+	struct my_dump *d;
+	struct my_pooled *p;
+};
+
+enum status my_worker_open(struct run *run UNUSED, void *dump, void **to, struct error *err)
+{
+	struct my_dump *d = dump;
+	struct my_pooled *p = NULL;
+
+	mutex_lock(&d->life);
+	for (size_t i = 0; !p && i < d->pooled; i++)
+		if (!d->pool[i].taken && !d->pool[i].lost)
+			p = &d->pool[i];
+	if (p)
+		p->taken = true;
+	mutex_unlock(&d->life);
+	if (!p)
+		return error_set(err, ST_UNREACHABLE, "a session that had joined the snapshot was lost");
+	struct worker *w = xcalloc(1, sizeof *w);
+	w->d = d;
+	w->p = p;
+	*to = w;
+	return ST_OK;
+}
+
+enum status my_dump_unit(struct run *run, void *worker, const struct dump_unit *u, struct row_sink *rows, struct error *err)
+{
+	struct worker *w = worker;
+
+	if (failpoint("mysql.unit", err))
+		return err->code;
+	if (my_unit_read(run, w->p->c, w->d->table[u->cookie], u, rows, err)) {
+		w->p->lost = true;
+		return err->code;
+	}
+	return ST_OK;
+}
+
+void my_worker_close(void *worker)
+{
+	struct worker *w = worker;
+
+	mutex_lock(&w->d->life);
+	w->p->taken = false;
+	mutex_unlock(&w->d->life);
+	free(w);
+}
+
+void my_interrupt_dump(struct my_dump *d)
+{
+	mutex_lock(&d->life);
+	if (d->c)
+		my_conn_interrupt(d->c);
+	if (d->guard)
+		my_conn_interrupt(d->guard);
+	mutex_unlock(&d->life);
+}
+
+void my_interrupt_worker(void *worker)
+{
+	struct worker *w = worker;
+
+	my_conn_interrupt(w->p->c);
+}
