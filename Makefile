@@ -1,7 +1,7 @@
 # drtool. `make` builds build/drtool; everything a build writes lies under build/<variant>/.
 #   make VARIANT=debug|asan|tsan|cover   another variant, in build/<variant>/drtool
 #   make CC=clang                        another compiler (its own folder: build/<variant>-clang)
-#   make demo | test | fuzz | bench-postgres | install
+#   make demo | test | fuzz | bench-postgres | bench-mysql | install
 # Leave a client library out with WITH_POSTGRES=0 or WITH_MYSQL=0; --version names what is missing.
 VARIANT ?= release
 CC      := $(if $(filter default undefined,$(origin CC)),gcc,$(CC))

@@ -20,7 +20,13 @@ bench-postgres:
 	@$(MAKE) --no-print-directory -s -j2 VARIANT=release
 	@tests/bench/postgres.py $(or $(PART),all) --runs $(or $(RUNS),5)
 
-.PHONY: deps test fuzz demo bench-postgres
+# PART=backup|restore|memory (MariaDB 10.11), backup97|restore97 (MySQL 9.7), RUNS=5
+bench-mysql:
+	@scripts/deps test
+	@$(MAKE) --no-print-directory -s -j2 VARIANT=release
+	@tests/bench/mysql.py $(or $(PART),all) --runs $(or $(RUNS),5)
+
+.PHONY: deps test fuzz demo bench-postgres bench-mysql
 
 install:
 	@$(MAKE) --no-print-directory -s VARIANT=release

@@ -2,7 +2,7 @@
 
 #include "drivers/mysql/ddl_lex.h"
 
-enum item_kind { ITEM_COLUMN, ITEM_PRIMARY, ITEM_UNIQUE, ITEM_KEY, ITEM_FOREIGN, ITEM_OTHER };
+enum item_kind { ITEM_COLUMN, ITEM_PRIMARY, ITEM_UNIQUE, ITEM_KEY, ITEM_FULLTEXT, ITEM_FOREIGN, ITEM_OTHER };
 
 struct item {
 	enum item_kind kind;
@@ -36,7 +36,7 @@ static enum item_kind kind_of(struct my_lex l)
 		const char *word;
 		enum item_kind kind;
 	} row[] = {{"PRIMARY", ITEM_PRIMARY}, {"UNIQUE", ITEM_UNIQUE}, {"KEY", ITEM_KEY},	  {"INDEX", ITEM_KEY},
-		   {"FULLTEXT", ITEM_KEY},    {"SPATIAL", ITEM_KEY},   {"VECTOR", ITEM_KEY},	  {"FOREIGN", ITEM_FOREIGN},
+		   {"FULLTEXT", ITEM_FULLTEXT}, {"SPATIAL", ITEM_KEY},   {"VECTOR", ITEM_KEY},	  {"FOREIGN", ITEM_FOREIGN},
 		   {"CHECK", ITEM_OTHER},     {"PERIOD", ITEM_OTHER},  {"CONSTRAINT", ITEM_OTHER}};
 
 	if (my_lex_is(&l, "CONSTRAINT")) {
@@ -183,7 +183,9 @@ static bool never_null(const struct table *t, const struct item *i)
 	return column.len > 0;
 }
 
-/* Unique keys come before others by themselves, whenever they are made. */
+static bool is_key(const struct item *i) { return i->kind == ITEM_UNIQUE || i->kind == ITEM_KEY || i->kind == ITEM_FULLTEXT; }
+
+/* Unique keys come before others by themselves, whenever they are made, and FULLTEXT keys after them. */
 static void keep(struct table *t, size_t which)
 {
 	for (size_t i = 0; i <= which; i++)
@@ -193,12 +195,19 @@ static void keep(struct table *t, size_t which)
 static void keep_needed(struct table *t)
 {
 	bool counted = !t->counter, stored = t->primary;
+	struct item *fulltext = NULL;
 
 	for (size_t i = 0; i < t->items; i++) {
 		struct item *m = &t->item[i];
 
-		if (!t->innodb || (m->kind != ITEM_UNIQUE && m->kind != ITEM_KEY && m->kind != ITEM_FOREIGN))
+		if (!t->innodb || (!is_key(m) && m->kind != ITEM_FOREIGN))
 			m->base = true;
+		/* MySQL adds one at a time: all but the last stay. */
+		if (m->kind == ITEM_FULLTEXT) {
+			if (fulltext)
+				fulltext->base = true;
+			fulltext = m;
+		}
 		if (m->kind == ITEM_UNIQUE && !stored && never_null(t, m)) {
 			keep(t, i);
 			stored = true;

@@ -47,17 +47,18 @@ static enum status plan_reading(struct run *run, const struct my_dump *d, const 
 
 	my_facts_select(f, my_dump_database(d), t->name, &select);
 	if (by_key && (large || !l->partitioned)) {
-		buf_puts(&hint, " FORCE INDEX (");
+		buf_puts(&hint, " INDEX (");
 		my_sql_ident(&hint, l->key.index);
 		buf_putc(&hint, ')');
+		buf_printf(&select, " FORCE%s", buf_str(&hint));
 	}
-	buf_puts(&select, buf_str(&hint));
 	t->select = buf_detach(&select);
 	t->order = by_key && !l->partitioned ? order_by(&l->key) : xstrdup("");
 	if (!by_key || !large)
 		return ST_OK;
 	my_sql_name(&from, my_dump_database(d), t->name);
-	buf_printf(&from, "%s%s", f->history ? " FOR SYSTEM_TIME ALL" : "", buf_str(&hint));
+	/* With FORCE INDEX MySQL estimates nothing. */
+	buf_printf(&from, "%s USE%s", f->history ? " FOR SYSTEM_TIME ALL" : "", buf_str(&hint));
 	const struct my_ranges_wish wish = {.from = buf_str(&from), .key = &l->key, .bytes = l->bytes, .rows = l->rows,
 					    .piece = my_params(d->e)->split_above / 2};
 	return my_ranges_find(run, d->c, &wish, &t->ranges, err);

@@ -1,8 +1,8 @@
 #include "drivers/mysql/exchange.h"
 #include "util/failpoint.h"
 
-#define SWAP_TRIES 8
-#define LOCK_SECONDS 5
+#define LOCK_TIMEOUT 1205u
+#define LOCK_SECONDS ((int64_t)5) /* of one try: others queue behind it */
 
 /* Tables change databases by one RENAME TABLE. Triggers cannot move, and programs, views and events belong to their database: they are
  * dropped on one side and made again on the other. Their definitions are written into a table of `in` first, which is there until the
@@ -48,35 +48,26 @@ static enum status make_views(struct run *run, struct my_swap *s, const struct m
 	size_t n = 0;
 
 	for (size_t i = 0; i < m->objects; i++)
-		if (m->object[i].kind == OBJECT_VIEW && !my_sorted_has(there, m->object[i].name))
+		if (m->object[i].kind == OBJECT_VIEW && !my_object_is_there(there, &m->object[i]))
 			view[n++] = &m->object[i];
 	enum status st = n ? my_views_make(run, s->c, view, n, MY_DEFINER_KEEP, s->e->notes, err) : ST_OK;
 	free(view);
 	return st;
 }
 
-/* 1304, 1359, 1537: it is there, made by a call before. */
-static enum status make_one(struct run *run, struct my_swap *s, const struct my_object *o, struct error *err)
-{
-	CLEANUP(error_release) struct error why = ERROR_INIT;
+struct kinds {
+	enum object_kind first, last;
+};
 
-	if (!my_object_make(run, s->c, o, NULL, &why))
-		return ST_OK;
-	unsigned n = my_conn_errno(&why);
-	if (n == 1304 || n == 1359 || n == 1537)
-		return ST_OK;
-	return error_move(err, &why);
-}
-
-static enum status make_kinds(struct run *run, struct my_swap *s, const struct my_moved *m, enum object_kind first, enum object_kind last,
+static enum status make_kinds(struct run *run, struct my_swap *s, const struct my_moved *m, const struct strlist *there, struct kinds k,
 			      struct error *err)
 {
 	for (size_t i = 0; i < m->objects; i++) {
 		const struct my_object *o = &m->object[i];
 
-		if (o->kind < first || o->kind > last || o->kind == OBJECT_VIEW)
+		if (o->kind < k.first || o->kind > k.last || o->kind == OBJECT_VIEW)
 			continue;
-		if (make_one(run, s, o, err) ||
+		if ((!my_object_is_there(there, o) && my_object_make(run, s->c, o, NULL, err)) ||
 		    (o->kind == OBJECT_EVENT && my_event_status(run, s->c, o, MY_DEFINER_KEEP, s->e->notes, err)))
 			return err->code;
 	}
@@ -87,12 +78,14 @@ static enum status make_kinds(struct run *run, struct my_swap *s, const struct m
 static enum status make_objects(struct run *run, struct my_swap *s, const struct my_moved *m, const char *database, bool programs,
 				struct error *err)
 {
+	static const struct kinds programs_only = {OBJECT_FUNCTION, OBJECT_PACKAGE_BODY}, triggers_only = {OBJECT_TRIGGER, OBJECT_TRIGGER},
+				  acting = {OBJECT_TRIGGER, OBJECT_EVENT};
 	CLEANUP(strlist_release) struct strlist there = STRLIST_INIT;
 
-	if (my_swap_use(run, s, database, err) || my_tables_there(run, s->c, database, &there, err))
+	if (my_swap_use(run, s, database, err) || my_objects_there(run, s->c, database, &there, err))
 		return err->code;
-	if ((programs && make_kinds(run, s, m, OBJECT_FUNCTION, OBJECT_PACKAGE_BODY, err)) || make_views(run, s, m, &there, err) ||
-	    make_kinds(run, s, m, OBJECT_TRIGGER, programs ? OBJECT_EVENT : OBJECT_TRIGGER, err))
+	if ((programs && make_kinds(run, s, m, &there, programs_only, err)) || make_views(run, s, m, &there, err) ||
+	    make_kinds(run, s, m, &there, programs ? acting : triggers_only, err))
 		return error_add(err, "what belongs to the database %s", database);
 	return ST_OK;
 }
@@ -143,21 +136,31 @@ static void end_sessions(struct run *run, struct my_swap *s)
 	}
 }
 
-static enum status move_tables(struct run *run, struct my_mover *m, struct error *err)
+static enum status try_move(struct run *run, struct my_mover *m, struct error *err)
 {
+	struct my_swap *s = m->s;
 	CLEANUP(buf_release) struct buf sql = BUF_INIT;
 
-	if (put_moves(run, m, &sql, err) || my_conn_commandf(run, m->s->c, err, "SET SESSION lock_wait_timeout = %d", LOCK_SECONDS))
+	end_sessions(run, s);
+	if (drop_objects(run, s, &m->in, s->in, true, err) || (s->away && drop_objects(run, s, &m->out, s->out, true, err)) ||
+	    put_moves(run, m, &sql, err) || failpoint("mysql.exchange.before", err))
 		return err->code;
-	for (int tries = 1; sql.len; tries++) {
-		end_sessions(run, m->s);
-		if (failpoint("mysql.exchange.before", err) || !my_conn_command(run, m->s->c, buf_str(&sql), err))
-			return err->code;
-		if (my_conn_errno(err) != 1205 || tries == SWAP_TRIES)
-			return err->code;
+	return sql.len ? my_conn_command(run, s->c, buf_str(&sql), err) : ST_OK;
+}
+
+/* Each try waits a little only: meanwhile all others queue behind it. */
+static enum status move_tables(struct run *run, struct my_mover *m, struct error *err)
+{
+	struct duration most = my_params(m->s->e)->lock_timeout;
+	struct instant give_up = instant_add(run_mono(run), most);
+	int64_t seconds = (most.us + 999999) / 1000000;
+
+	seconds = seconds < 1 ? 1 : seconds > LOCK_SECONDS ? LOCK_SECONDS : seconds;
+	if (my_conn_commandf(run, m->s->c, err, "SET SESSION lock_wait_timeout = %" PRId64, seconds))
+		return err->code;
+	while (try_move(run, m, err) && my_conn_errno(err) == LOCK_TIMEOUT && run_mono(run).us < give_up.us)
 		error_release(err);
-	}
-	return ST_OK;
+	return err->code;
 }
 
 /* ---- defaults that draw from a sequence: they name its database, which moved ---- */
@@ -240,12 +243,15 @@ static enum status move(struct run *run, struct my_mover *m, struct error *err)
 
 	if (make_databases(run, m, err))
 		return err->code;
-	if (!drop_objects(run, s, &m->in, s->in, true, err) && !(s->away && drop_objects(run, s, &m->out, s->out, true, err)) &&
-	    !move_tables(run, m, err))
+	if (!move_tables(run, m, err))
 		return ST_OK;
 	/* Without an answer nobody knows what was done: the next call looks. */
 	if (!my_conn_errno(err) || err->code == ST_CANCELLED || err->code == ST_UNREACHABLE || err->code == ST_DEADLINE)
 		return err->code;
+	if (my_conn_errno(err) == LOCK_TIMEOUT) {
+		error_set(err, ST_LOCKED, "other sessions keep tables of %s or %s in use", s->out, s->in);
+		error_hint(err, "All is as it was. SHOW FULL PROCESSLIST names the sessions.");
+	}
 	if (undo(run, m, &why))
 		error_hint(err, "Views and triggers of %s are not made again (%s): repeat the command.", s->out, error_text(&why));
 	return err->code;

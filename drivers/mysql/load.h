@@ -180,6 +180,9 @@ bool my_foreign_fits(const struct my_load_wish *w, const struct strlist *there, 
 enum status my_load_keys(struct run *run, struct my_load *l, struct error *err) MUST_CHECK;
 enum status my_load_sequences(struct run *run, struct my_load *l, struct error *err) MUST_CHECK;
 enum status my_load_after(struct run *run, struct my_load *l, struct error *err) MUST_CHECK;
+/* Programs, views, triggers and events of a database as "kind\001name", sorted. */
+enum status my_objects_there(struct run *run, struct my_conn *c, const char *database, struct strlist *keys, struct error *err) MUST_CHECK;
+bool my_object_is_there(const struct strlist *keys, const struct my_object *o);
 enum status my_load_events(struct run *run, struct my_load *l, struct error *err) MUST_CHECK; /* their status: they may act from now on */
 enum status my_load_compare(struct run *run, struct my_load *l, struct error *err) MUST_CHECK;
 enum status my_load_orphans(struct run *run, struct my_load *l, struct error *err) MUST_CHECK;

@@ -40,40 +40,39 @@ enum status my_load_sequences(struct run *run, struct my_load *l, struct error *
 struct maker {
 	struct my_load *l;
 	enum my_definer definer;
-	struct strlist there; /* "kind\001name", sorted */
+	struct strlist there;
 };
 
 static void maker_release(struct maker *m) { strlist_release(&m->there); }
 
-static enum status look(struct run *run, struct maker *m, struct error *err)
+enum status my_objects_there(struct run *run, struct my_conn *c, const char *database, struct strlist *keys, struct error *err)
 {
 	CLEANUP(buf_release) struct buf sql = BUF_INIT;
-	const char *target = m->l->s->target;
 
 	buf_puts(&sql, "SELECT CONCAT(LOWER(ROUTINE_TYPE), '\001', ROUTINE_NAME) FROM information_schema.ROUTINES WHERE");
-	my_sql_is_name(&sql, "ROUTINE_SCHEMA", target);
+	my_sql_is_name(&sql, "ROUTINE_SCHEMA", database);
 	buf_puts(&sql, " UNION ALL SELECT CONCAT('view\001', TABLE_NAME) FROM information_schema.VIEWS WHERE");
-	my_sql_is_name(&sql, "TABLE_SCHEMA", target);
+	my_sql_is_name(&sql, "TABLE_SCHEMA", database);
 	buf_puts(&sql, " UNION ALL SELECT CONCAT('trigger\001', TRIGGER_NAME) FROM information_schema.TRIGGERS WHERE");
-	my_sql_is_name(&sql, "TRIGGER_SCHEMA", target);
+	my_sql_is_name(&sql, "TRIGGER_SCHEMA", database);
 	buf_puts(&sql, " UNION ALL SELECT CONCAT('event\001', EVENT_NAME) FROM information_schema.EVENTS WHERE");
-	my_sql_is_name(&sql, "EVENT_SCHEMA", target);
-	if (my_list(run, m->l->conn, buf_str(&sql), &m->there, err))
-		return error_add(err, "what the target holds");
-	strlist_sort(&m->there);
+	my_sql_is_name(&sql, "EVENT_SCHEMA", database);
+	if (my_list(run, c, buf_str(&sql), keys, err))
+		return error_add(err, "what the database %s holds", database);
+	strlist_sort(keys);
 	return ST_OK;
 }
 
-static bool is_there(const struct maker *m, const struct my_object *o)
+bool my_object_is_there(const struct strlist *keys, const struct my_object *o)
 {
 	CLEANUP(cstr_release) char *key = xasprintf("%s\001%s", my_object_kind_name(o->kind), o->name);
 
-	return my_sorted_has(&m->there, key);
+	return my_sorted_has(keys, key);
 }
 
 static bool is_missing(const struct maker *m, const struct my_object *o, enum object_kind kind)
 {
-	return o->kind == kind && my_load_wish_makes(&m->l->wish, o) && !is_there(m, o);
+	return o->kind == kind && my_load_wish_makes(&m->l->wish, o) && !my_object_is_there(&m->there, o);
 }
 
 static enum status make_kind(struct run *run, struct maker *m, enum object_kind kind, struct error *err)
@@ -113,7 +112,7 @@ enum status my_load_after(struct run *run, struct my_load *l, struct error *err)
 
 	if (l->wish.mode == MY_LOAD_ROWS)
 		return ST_OK;
-	if (look(run, &m, err))
+	if (my_objects_there(run, l->conn, l->s->target, &m.there, err))
 		return err->code;
 	for (size_t i = 0; i < ARRAY_LEN(programs); i++)
 		if (make_kind(run, &m, programs[i], err))

@@ -165,6 +165,22 @@ static enum status check_accounts(struct run *run, struct my_planner *pl, struct
 	return ST_OK;
 }
 
+/* With the binlog on, what acts by itself is let in from those only whom the server trusts. */
+static enum status check_trust(struct run *run, struct my_planner *pl, struct error *err)
+{
+	CLEANUP(cstr_release) char *trusts = NULL;
+
+	if (!pl->server.binlog || my_rights_have(pl->rights, "SUPER", NULL) ||
+	    !(makes_kind(pl, OBJECT_FUNCTION) || makes_kind(pl, OBJECT_TRIGGER)))
+		return ST_OK;
+	if (my_conn_value(run, pl->c, "SELECT @@log_bin_trust_function_creators", &trusts, err))
+		return err->code;
+	if (!my_field_u64(trusts))
+		my_plan_refuse(pl, "the server takes functions and triggers from a superuser only while its binlog is on: SET GLOBAL"
+				   " log_bin_trust_function_creators = 1, or restore as a superuser");
+	return ST_OK;
+}
+
 /* ---- what the tables need ---- */
 
 static void check_engines(struct my_planner *pl)
@@ -260,7 +276,7 @@ enum status my_check_scope(struct run *run, struct my_planner *pl, struct error 
 	check_engines(pl);
 	check_history(pl);
 	check_case(pl);
-	if (check_accounts(run, pl, err) || check_room(run, pl, err))
+	if (check_accounts(run, pl, err) || check_trust(run, pl, err) || check_room(run, pl, err))
 		return err->code;
 	if (s->replaces)
 		return check_in_the_way(run, pl, s->replaces, false, err);

@@ -1,94 +1,11 @@
-#include "drivers/mysql/objects.h"
+#include "drivers/mysql/objects_reading.h"
 
 #include "drivers/mysql/ddl.h"
-#include "drivers/mysql/server.h"
-
-struct reading {
-	struct run *run;
-	struct my_conn *c;
-	const char *database;
-	struct notes *notes;
-	my_object_fn *fn;
-	void *ctx;
-};
-
-/* ---- rights ---- */
-
-/* Without these the server shows less and says nothing of it. */
-static void missing_rights(const struct my_rights *r, const char *database, struct buf *to)
-{
-	static const char *const right[] = {"SELECT", "SHOW VIEW", "TRIGGER", "EVENT"};
-
-	for (size_t i = 0; i < ARRAY_LEN(right); i++)
-		if (!my_rights_have(r, right[i], database))
-			buf_printf(to, "%s%s", to->len ? ", " : "", right[i]);
-}
-
-static bool lost(const struct error *err) { return err->code && !my_conn_errno(err); }
-
-/* Whether the bodies of all routines may be read. *grant: what would do, a borrowed word of SQL. */
-static enum status routines_readable(struct reading *r, const struct my_rights *rights, bool *readable, const char **grant,
-				     struct error *err)
-{
-	const struct my_conn *c = r->c;
-	CLEANUP(error_release) struct error why = ERROR_INIT;
-	const bool table = c->mariadb || c->version < 80000; /* they stand in mysql.proc */
-
-	*grant = table ? "GRANT SELECT ON mysql.proc" : c->version < 80020 ? "GRANT SELECT ON *.*" : "GRANT SHOW_ROUTINE ON *.*";
-	*readable = my_rights_have(rights, "SELECT", NULL) || (!table && my_rights_have(rights, "SHOW_ROUTINE", NULL)) ||
-		    (c->mariadb && my_rights_have(rights, "SHOW CREATE ROUTINE", r->database));
-	if (*readable || !table)
-		return ST_OK;
-	*readable = !my_conn_command(r->run, r->c, "SELECT 1 FROM mysql.proc LIMIT 0", &why);
-	return lost(&why) ? error_move(err, &why) : ST_OK;
-}
-
-static enum status denied(struct reading *r, const char *what, const char *grant, struct error *err)
-{
-	CLEANUP(error_release) struct error why = ERROR_INIT;
-	CLEANUP(cstr_release) char *account = NULL;
-	CLEANUP(buf_release) struct buf to = BUF_INIT;
-
-	if (my_conn_value(r->run, r->c, "SELECT CURRENT_USER()", &account, &why) || !account)
-		return error_move(err, &why);
-	const char *at = strrchr(account, '@');
-	CLEANUP(cstr_release) char *name = at ? xstrndup(account, (size_t)(at - account)) : xstrdup(account);
-	my_sql_literal(&to, name);
-	if (at) {
-		buf_putc(&to, '@');
-		my_sql_literal(&to, at + 1);
-	}
-	error_set(err, ST_DENIED, "%s of database %s may not be read by the account %s", what, r->database, account);
-	return error_hint(err, "%s TO %s;", grant, buf_str(&to));
-}
-
-static enum status check_rights(struct reading *r, struct error *err)
-{
-	CLEANUP(my_rights_freep) struct my_rights *rights = NULL;
-	CLEANUP(buf_release) struct buf missing = BUF_INIT;
-	const char *grant;
-	bool readable;
-
-	if (my_rights_read(r->run, r->c, &rights, err))
-		return err->code;
-	missing_rights(rights, r->database, &missing);
-	if (missing.len) {
-		CLEANUP(buf_release) struct buf sql = BUF_INIT;
-
-		buf_printf(&sql, "GRANT %s ON ", buf_str(&missing));
-		my_sql_ident(&sql, r->database);
-		buf_puts(&sql, ".*");
-		return denied(r, "all objects", buf_str(&sql), err);
-	}
-	if (routines_readable(r, rights, &readable, &grant, err))
-		return err->code;
-	return readable ? ST_OK : denied(r, "functions and procedures", grant, err);
-}
 
 /* ---- lists ---- */
 
 /* Names of information_schema compare without case; the second comparison does not. */
-static enum status list(struct reading *r, const char *columns_from, const char *column, const char *order, MYSQL_RES **to,
+enum status my_reading_list(struct my_reading *r, const char *columns_from, const char *column, const char *order, MYSQL_RES **to,
 			struct error *err)
 {
 	CLEANUP(buf_release) struct buf sql = BUF_INIT;
@@ -101,8 +18,7 @@ static enum status list(struct reading *r, const char *columns_from, const char 
 	return my_conn_query(r->run, r->c, buf_str(&sql), to, err);
 }
 
-/* The row of SHOW CREATE. ST_NOT_FOUND: what was listed is gone. */
-static enum status show(struct reading *r, const char *kind, const char *name, MYSQL_RES **to, MYSQL_ROW *row, struct error *err)
+enum status my_reading_show(struct my_reading *r, const char *kind, const char *name, MYSQL_RES **to, MYSQL_ROW *row, struct error *err)
 {
 	CLEANUP(buf_release) struct buf sql = BUF_INIT;
 
@@ -125,13 +41,13 @@ static char *copy(const char *s) { return s ? xstrdup(s) : NULL; }
 
 /* ---- database, sequences, tables ---- */
 
-static enum status read_database(struct reading *r, struct error *err)
+static enum status read_database(struct my_reading *r, struct error *err)
 {
 	CLEANUP(my_conn_result_free) MYSQL_RES *res = NULL, *schema = NULL;
 	MYSQL_ROW row, s;
 
-	if (show(r, "DATABASE", r->database, &res, &row, err) ||
-	    list(r, "DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA", "SCHEMA_NAME", "", &schema, err))
+	if (my_reading_show(r, "DATABASE", r->database, &res, &row, err) ||
+	    my_reading_list(r, "DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA", "SCHEMA_NAME", "", &schema, err))
 		return err->code;
 	s = mysql_fetch_row(schema);
 	CLEANUP(my_object_release)
@@ -139,7 +55,7 @@ static enum status read_database(struct reading *r, struct error *err)
 	return r->fn(r->ctx, &o, err);
 }
 
-static enum status read_sequence(struct reading *r, const char *name, struct error *err)
+static enum status read_sequence(struct my_reading *r, const char *name, struct error *err)
 {
 	CLEANUP(my_conn_result_free) MYSQL_RES *res = NULL, *value = NULL;
 	CLEANUP(buf_release) struct buf sql = BUF_INIT;
@@ -147,7 +63,7 @@ static enum status read_sequence(struct reading *r, const char *name, struct err
 
 	buf_puts(&sql, "SELECT next_not_cached_value, cycle_count FROM ");
 	my_sql_ident(&sql, name);
-	if (show(r, "SEQUENCE", name, &res, &row, err) || my_conn_query(r->run, r->c, buf_str(&sql), &value, err))
+	if (my_reading_show(r, "SEQUENCE", name, &res, &row, err) || my_conn_query(r->run, r->c, buf_str(&sql), &value, err))
 		return err->code;
 	v = mysql_fetch_row(value);
 	if (!v || !v[0] || !v[1])
@@ -157,12 +73,12 @@ static enum status read_sequence(struct reading *r, const char *name, struct err
 	return r->fn(r->ctx, &o, err);
 }
 
-static enum status read_table(struct reading *r, const char *name, struct error *err)
+static enum status read_table(struct my_reading *r, const char *name, struct error *err)
 {
 	CLEANUP(my_conn_result_free) MYSQL_RES *res = NULL;
 	MYSQL_ROW row;
 
-	if (show(r, "TABLE", name, &res, &row, err))
+	if (my_reading_show(r, "TABLE", name, &res, &row, err))
 		return err->code;
 	CLEANUP(my_object_release)
 	struct my_object o = {.kind = OBJECT_TABLE, .name = xstrdup(name), .sql = my_ddl_unqualified(row[1], r->database)};
@@ -172,7 +88,7 @@ static enum status read_table(struct reading *r, const char *name, struct error 
 /* ---- views ---- */
 
 /* What information_schema says of a view that SHOW CREATE cannot print. */
-static enum status view_from_list(struct reading *r, const char *name, struct my_object *o, struct error *err)
+static enum status view_from_list(struct my_reading *r, const char *name, struct my_object *o, struct error *err)
 {
 	CLEANUP(my_conn_result_free) MYSQL_RES *res = NULL;
 	CLEANUP(buf_release) struct buf sql = BUF_INIT, order = BUF_INIT;
@@ -180,14 +96,14 @@ static enum status view_from_list(struct reading *r, const char *name, struct my
 
 	buf_puts(&order, " AND TABLE_NAME = ");
 	my_sql_literal(&order, name);
-	if (list(r,
+	if (my_reading_list(r,
 		 "SECURITY_TYPE, VIEW_DEFINITION, CHECK_OPTION, DEFINER, CHARACTER_SET_CLIENT, COLLATION_CONNECTION FROM "
 		 "information_schema.VIEWS",
 		 "TABLE_SCHEMA", buf_str(&order), &res, err))
 		return err->code;
 	row = mysql_fetch_row(res);
 	if (!row || !row[1] || !*row[1])
-		return denied(r, "view definitions", "GRANT SELECT, SHOW VIEW ON *.*", err);
+		return my_reading_denied(r, "view definitions", "GRANT SELECT, SHOW VIEW ON *.*", err);
 	buf_printf(&sql, "CREATE SQL SECURITY %s VIEW ", row[0] ? row[0] : "DEFINER");
 	my_sql_ident(&sql, name);
 	buf_printf(&sql, " AS %s", row[1]);
@@ -201,7 +117,7 @@ static enum status view_from_list(struct reading *r, const char *name, struct my
 }
 
 /* 1356: it names something that is not there, or its definer may not use. SHOW CREATE VIEW gives it as a warning. */
-static enum status is_invalid(struct reading *r, bool *invalid, struct error *err)
+static enum status is_invalid(struct my_reading *r, bool *invalid, struct error *err)
 {
 	CLEANUP(strlist_release) struct strlist warning = STRLIST_INIT;
 
@@ -214,13 +130,13 @@ static enum status is_invalid(struct reading *r, bool *invalid, struct error *er
 	return ST_OK;
 }
 
-static enum status read_view(struct reading *r, const char *name, struct error *err)
+static enum status read_view(struct my_reading *r, const char *name, struct error *err)
 {
 	CLEANUP(my_conn_result_free) MYSQL_RES *res = NULL;
 	CLEANUP(my_object_release) struct my_object o = {.kind = OBJECT_VIEW, .name = xstrdup(name)};
 	MYSQL_ROW row;
 
-	if (!show(r, "VIEW", name, &res, &row, err)) {
+	if (!my_reading_show(r, "VIEW", name, &res, &row, err)) {
 		if (is_invalid(r, &o.invalid, err))
 			return err->code;
 		o.sql = my_ddl_unqualified(row[1], r->database);
@@ -241,13 +157,13 @@ static enum status read_view(struct reading *r, const char *name, struct error *
 	return r->fn(r->ctx, &o, err);
 }
 
-static enum status read_tables(struct reading *r, struct strlist *views, struct error *err)
+static enum status read_tables(struct my_reading *r, struct strlist *views, struct error *err)
 {
 	CLEANUP(my_conn_result_free) MYSQL_RES *res = NULL;
 	CLEANUP(strlist_release) struct strlist tables = STRLIST_INIT, sequences = STRLIST_INIT;
 	MYSQL_ROW row;
 
-	if (list(r, "TABLE_NAME, TABLE_TYPE FROM information_schema.TABLES", "TABLE_SCHEMA", "", &res, err))
+	if (my_reading_list(r, "TABLE_NAME, TABLE_TYPE FROM information_schema.TABLES", "TABLE_SCHEMA", "", &res, err))
 		return err->code;
 	while ((row = mysql_fetch_row(res))) {
 		if (!strcmp(row[1], "SEQUENCE"))
@@ -271,127 +187,33 @@ static enum status read_tables(struct reading *r, struct strlist *views, struct 
 	return ST_OK;
 }
 
-/* ---- programs ---- */
-
-/* A row of SHOW CREATE of a program: its text is in column `body`, mode before, character set and collations after it. */
-static enum status give_program(struct reading *r, struct my_object *o, MYSQL_ROW row, unsigned body, struct error *err)
-{
-	o->sql_mode = copy(row[1]);
-	o->charset = copy(row[body + 1]);
-	o->collation = copy(row[body + 2]);
-	o->db_collation = copy(row[body + 3]);
-	if (!row[body])
-		return denied(r, my_object_kind_name(o->kind), r->c->mariadb ? "GRANT SELECT ON mysql.proc" : "GRANT SELECT ON *.*", err);
-	o->sql = o->kind == OBJECT_TRIGGER ? my_ddl_trigger(row[body], row[1]) : xstrdup(row[body]);
-	o->definer = my_ddl_definer(o->sql, row[1]);
-	return r->fn(r->ctx, o, err);
-}
-
-static enum status read_program(struct reading *r, struct my_object *o, const char *keyword, unsigned body, struct error *err)
-{
-	CLEANUP(my_conn_result_free) MYSQL_RES *res = NULL;
-	MYSQL_ROW row;
-
-	if (show(r, keyword, o->name, &res, &row, err))
-		return err->code;
-	if (o->kind == OBJECT_EVENT)
-		o->time_zone = copy(row[2]);
-	return give_program(r, o, row, body, err);
-}
-
-static enum status read_routines(struct reading *r, struct error *err)
-{
-	static const struct {
-		enum object_kind kind;
-		const char *type;
-	} kind[] = {{OBJECT_FUNCTION, "FUNCTION"},
-		    {OBJECT_PROCEDURE, "PROCEDURE"},
-		    {OBJECT_PACKAGE, "PACKAGE"},
-		    {OBJECT_PACKAGE_BODY, "PACKAGE BODY"}};
-	CLEANUP(my_conn_result_free) MYSQL_RES *res = NULL;
-	MYSQL_ROW row;
-
-	if (list(r, "ROUTINE_NAME, ROUTINE_TYPE FROM information_schema.ROUTINES", "ROUTINE_SCHEMA", " ORDER BY ROUTINE_NAME", &res, err))
-		return err->code;
-	for (size_t k = 0; k < ARRAY_LEN(kind); k++) {
-		mysql_data_seek(res, 0);
-		while ((row = mysql_fetch_row(res))) {
-			CLEANUP(my_object_release) struct my_object o = {.kind = kind[k].kind, .name = xstrdup(row[0])};
-
-			if (!strcmp(row[1], kind[k].type) && read_program(r, &o, kind[k].type, 2, err))
-				return err->code;
-		}
-	}
-	return ST_OK;
-}
-
-static enum status read_triggers(struct reading *r, struct error *err)
-{
-	CLEANUP(my_conn_result_free) MYSQL_RES *res = NULL;
-	CLEANUP(strlist_release) struct strlist several = STRLIST_INIT;
-	MYSQL_ROW row;
-
-	if (list(r, "TRIGGER_NAME, EVENT_OBJECT_TABLE FROM information_schema.TRIGGERS", "TRIGGER_SCHEMA",
-		 " ORDER BY EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_ORDER", &res, err))
-		return err->code;
-	while ((row = mysql_fetch_row(res))) {
-		CLEANUP(my_object_release)
-		struct my_object o = {.kind = OBJECT_TRIGGER, .name = xstrdup(row[0]), .table = copy(row[1])};
-
-		/* One that fires at several events has a row for each (MariaDB 12). */
-		if (r->c->mariadb && r->c->version >= 120000) {
-			if (strlist_has(&several, row[0]))
-				continue;
-			strlist_add(&several, row[0]);
-		}
-		if (read_program(r, &o, "TRIGGER", 2, err))
-			return err->code;
-	}
-	return ST_OK;
-}
-
-static enum status read_events(struct reading *r, struct error *err)
-{
-	CLEANUP(my_conn_result_free) MYSQL_RES *res = NULL;
-	MYSQL_ROW row;
-
-	if (list(r, "EVENT_NAME, STATUS FROM information_schema.EVENTS", "EVENT_SCHEMA", " ORDER BY EVENT_NAME", &res, err))
-		return err->code;
-	while ((row = mysql_fetch_row(res))) {
-		CLEANUP(my_object_release)
-		struct my_object o = {.kind = OBJECT_EVENT, .name = xstrdup(row[0]), .status = copy(row[1])};
-
-		if (read_program(r, &o, "EVENT", 3, err))
-			return err->code;
-	}
-	return ST_OK;
-}
+/* ---- all ---- */
 
 /* Programs of MySQL 9 in other languages may use these; there is no kind for them. */
-static enum status note_libraries(struct reading *r, struct error *err)
+static enum status note_libraries(struct my_reading *r, struct error *err)
 {
 	CLEANUP(my_conn_result_free) MYSQL_RES *res = NULL;
 	MYSQL_ROW row;
 
 	if (r->c->mariadb || r->c->version < 90200)
 		return ST_OK;
-	if (list(r, "LIBRARY_NAME FROM information_schema.LIBRARIES", "LIBRARY_SCHEMA", "", &res, err))
+	if (my_reading_list(r, "LIBRARY_NAME FROM information_schema.LIBRARIES", "LIBRARY_SCHEMA", "", &res, err))
 		return err->code;
 	while ((row = mysql_fetch_row(res)))
 		notes_add(r->notes, "library %s.%s is not contained: make it again before a restore (SHOW CREATE LIBRARY)", r->database, row[0]);
 	return ST_OK;
 }
 
-static enum status read_all(struct reading *r, struct error *err)
+static enum status read_all(struct my_reading *r, struct error *err)
 {
 	CLEANUP(strlist_release) struct strlist views = STRLIST_INIT;
 
-	if (check_rights(r, err) || read_database(r, err) || read_tables(r, &views, err) || note_libraries(r, err) || read_routines(r, err))
+	if (my_reading_rights(r, err) || read_database(r, err) || read_tables(r, &views, err) || note_libraries(r, err) || my_reading_routines(r, err))
 		return err->code;
 	for (size_t i = 0; i < views.len; i++)
 		if (read_view(r, views.item[i], err))
 			return err->code;
-	return read_triggers(r, err) ? err->code : read_events(r, err);
+	return my_reading_triggers(r, err) ? err->code : my_reading_events(r, err);
 }
 
 /* ---- the default database ---- */
@@ -406,7 +228,7 @@ static enum status use(struct run *run, struct my_conn *c, const char *database,
 }
 
 /* In it the server prints names of the database's own objects without the database. */
-static enum status within(struct reading *r, enum status (*work)(struct reading *, struct error *), struct error *err)
+static enum status within(struct my_reading *r, enum status (*work)(struct my_reading *, struct error *), struct error *err)
 {
 	CLEANUP(cstr_release) char *before = NULL;
 	CLEANUP(error_release) struct error why = ERROR_INIT;
@@ -415,7 +237,7 @@ static enum status within(struct reading *r, enum status (*work)(struct reading 
 		return error_add(err, "objects of database %s", r->database);
 	if (work(r, err))
 		error_add(err, "objects of database %s", r->database);
-	if (before && !lost(err) && use(r->run, r->c, before, &why) && !err->code)
+	if (before && (!err->code || my_conn_errno(err)) && use(r->run, r->c, before, &why) && !err->code)
 		return error_move(err, &why);
 	return err->code;
 }
@@ -423,19 +245,19 @@ static enum status within(struct reading *r, enum status (*work)(struct reading 
 enum status my_objects_each(struct run *run, struct my_conn *c, const char *database, struct notes *notes, my_object_fn *fn, void *ctx,
 			    struct error *err)
 {
-	struct reading r = {.run = run, .c = c, .database = database, .notes = notes, .fn = fn, .ctx = ctx};
+	struct my_reading r = {.run = run, .c = c, .database = database, .notes = notes, .fn = fn, .ctx = ctx};
 
 	return within(&r, read_all, err);
 }
 
-static enum status read_sequences(struct reading *r, struct error *err)
+static enum status read_sequences(struct my_reading *r, struct error *err)
 {
 	CLEANUP(my_conn_result_free) MYSQL_RES *res = NULL;
 	MYSQL_ROW row;
 
 	if (!r->c->mariadb)
 		return ST_OK;
-	if (list(r, "TABLE_NAME FROM information_schema.TABLES", "TABLE_SCHEMA", " AND TABLE_TYPE = 'SEQUENCE' ORDER BY TABLE_NAME", &res, err))
+	if (my_reading_list(r, "TABLE_NAME FROM information_schema.TABLES", "TABLE_SCHEMA", " AND TABLE_TYPE = 'SEQUENCE' ORDER BY TABLE_NAME", &res, err))
 		return err->code;
 	while ((row = mysql_fetch_row(res)))
 		if (read_sequence(r, row[0], err))
@@ -445,7 +267,7 @@ static enum status read_sequences(struct reading *r, struct error *err)
 
 enum status my_sequences_each(struct run *run, struct my_conn *c, const char *database, my_object_fn *fn, void *ctx, struct error *err)
 {
-	struct reading r = {.run = run, .c = c, .database = database, .fn = fn, .ctx = ctx};
+	struct my_reading r = {.run = run, .c = c, .database = database, .fn = fn, .ctx = ctx};
 
 	return within(&r, read_sequences, err);
 }

@@ -94,11 +94,16 @@ static void put_time(__int128 n, struct buf *to)
 
 static bool time_mid(const struct my_key_value *a, const struct my_key_value *z, unsigned part, unsigned parts, struct buf *to)
 {
-	__int128 from, till;
+	__int128 from, till, mid;
 
 	if (!time_of(a, &from) || !time_of(z, &till) || from >= till)
 		return false;
 	put_time(number_between(from, till, part, parts), to);
+	const struct my_key_value made = {to->data, to->len};
+	if (time_of(&made, &mid) && mid > from)
+		return true;
+	buf_clear(to);
+	buf_put(to, z->p, z->n);
 	return true;
 }
 

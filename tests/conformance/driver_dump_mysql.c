@@ -198,6 +198,8 @@ static void steps_all(struct steps *t, struct my_test_server *s, const char *dat
 	steps_start(t, s, database);
 	CHECK_OK(steps_read(t, NULL, &err), err);
 	CHECK_OK(steps_end(t, &err), err);
+	d->dump_close(t->dump);
+	t->dump = NULL;
 }
 
 static bool has_note(const struct my_test_server *s, const char *part)
@@ -290,7 +292,7 @@ static const char texts[] =
 	"INSERT INTO `we ird.``/%#@'\\\"n` VALUES (1, 'x', 'x', 5), (1, 'x', 'x', 5), (NULL, NULL, NULL, NULL);;"
 	"CREATE TABLE nokey (a INT, b TEXT);;"
 	"INSERT INTO nokey VALUES (3, 'c'), (1, 'a'), (1, 'a');;"
-	"CREATE TABLE empty (a INT PRIMARY KEY);;";
+	"CREATE TABLE nothing (a INT PRIMARY KEY);;";
 
 static const char of_mariadb[] =
 	"CREATE TABLE ma (id INT PRIMARY KEY, u UUID, i6 INET6, j JSON, cz VARCHAR(2000) COMPRESSED, cb BLOB COMPRESSED, h INT INVISIBLE DEFAULT 3);;"
@@ -398,8 +400,9 @@ TEST("MySQL dump: the extremes of every type come back with equal bytes, an equa
 			test_fail(__FILE__, __LINE__, "table %s: %s, was %s\n%s----\n%s", t.object[i].name, is, was, buf_str(&t.object[i].rows),
 				  buf_str(&again.object[i].rows));
 	}
-	CHECK_INT(steps_object(&t, "empty")->count, 0);
-	CHECK_STR(buf_str(&steps_object(&t, "zero")->rows), s.mariadb ? "1\t0\t0\n2\t0\t0\n3\t0\t0\n" : "1\t-0\t-0\n2\t0\t0\n3\t-0\t-0\n");
+	CHECK_INT(steps_object(&t, "nothing")->count, 0);
+	bool old = c->mariadb && c->version < 110000; /* prints -0 as 0 */
+	CHECK_STR(buf_str(&steps_object(&t, "zero")->rows), old ? "1\t0\t0\n2\t0\t0\n3\t0\t0\n" : "1\t-0\t-0\n2\t0\t0\n3\t-0\t-0\n");
 	CHECK_INT(s.mariadb ? steps_object(&t, "ver")->count : 3, 3);
 	CHECK(!s.mariadb || steps_object(&t, "ver2")->count == 4);
 	steps_release(&t);
@@ -710,13 +713,13 @@ TEST("MySQL dump: the ranges of a large table have every row once, whatever its 
 	check_ranges(&s, "CREATE TABLE t (a INT, b INT, v CHAR(60), PRIMARY KEY (a, b)) CHARACTER SET latin1;;",
 		     NUMBERS "x.n % 3, x.n, REPEAT('x', 60)" FROM_NUMBERS, 5, 3);
 	check_ranges(&s, "CREATE TABLE t (k CHAR(36) PRIMARY KEY, v CHAR(30)) CHARACTER SET utf8mb4;;",
-		     NUMBERS "INSERT(INSERT(INSERT(INSERT(MD5(x.n), 21, 0, '-'), 17, 0, '-'), 13, 0, '-'), 9, 0, '-'), REPEAT('x', 30)" FROM_NUMBERS, 5, 3);
+		     NUMBERS "INSERT(INSERT(INSERT(INSERT(LEFT(SHA2(x.n, 256), 32), 21, 0, '-'), 17, 0, '-'), 13, 0, '-'), 9, 0, '-'), REPEAT('x', 30)" FROM_NUMBERS, 5, 3);
 	check_ranges(&s, "CREATE TABLE t (k VARCHAR(40) PRIMARY KEY, v CHAR(60)) CHARACTER SET latin1;;",
 		     NUMBERS "CONCAT(CHAR(97 + x.n % 7), 'ustomer', x.n, '@example.com'), REPEAT('x', 60)" FROM_NUMBERS, 5, 4);
 	check_ranges(&s, "CREATE TABLE t (k BINARY(16) PRIMARY KEY, v CHAR(60)) CHARACTER SET latin1;;",
-		     NUMBERS "UNHEX(MD5(x.n)), REPEAT('x', 60)" FROM_NUMBERS, 5, 3);
+		     NUMBERS "UNHEX(LEFT(SHA2(x.n, 256), 32)), REPEAT('x', 60)" FROM_NUMBERS, 5, 3);
 	check_ranges(&s, "CREATE TABLE t (k VARCHAR(30) COLLATE utf8mb4_bin, i INT, v CHAR(60), PRIMARY KEY (k, i)) CHARACTER SET utf8mb4;;",
-		     NUMBERS "TO_BASE64(UNHEX(LEFT(MD5(x.n % 9), 20))), x.n, REPEAT('x', 60)" FROM_NUMBERS, 5, 4);
+		     NUMBERS "TO_BASE64(UNHEX(LEFT(LEFT(SHA2(x.n % 9, 256), 32), 20))), x.n, REPEAT('x', 60)" FROM_NUMBERS, 5, 4);
 	check_ranges(&s, "CREATE TABLE t (d DATETIME(3), i INT, v CHAR(60), PRIMARY KEY (d, i)) CHARACTER SET latin1;;",
 		     NUMBERS "'2020-01-31 23:00:00.5' + INTERVAL x.n * 307 SECOND, x.n, REPEAT('x', 60)" FROM_NUMBERS, 5, 3);
 	check_ranges(&s, "CREATE TABLE t (k VARCHAR(30) COLLATE utf8mb4_unicode_ci, v CHAR(60), UNIQUE (k)) CHARACTER SET utf8mb4;;",
@@ -754,5 +757,48 @@ TEST("MySQL dump: tables that are not of the moment, and those without rows here
 	CHECK_HAS(steps_file(&t, "load.sql"), "'rows/m'");
 	CHECK(!strstr(steps_file(&t, "load.sql"), "'rows/i'"));
 	steps_release(&t);
+	my_test_server_stop(&s);
+}
+
+/* ---- a digest ---- */
+
+static enum status each_kept(void *ctx, const char *scope, enum status (*fn)(void *arg, const struct recorded_object *o, struct error *err), void *arg,
+			     struct error *err)
+{
+	struct steps *t = ctx;
+
+	for (uint32_t i = 0; i < t->objects; i++) {
+		const struct recorded_object o = {.id = i, .scope = scope, .name = t->object[i].name, .facts = t->object[i].facts, .rows = t->object[i].count};
+
+		if (fn(arg, &o, err))
+			return err->code;
+	}
+	return ST_OK;
+}
+
+TEST("MySQL dump: a digest reads the recorded columns of the recorded tables in another database, and misses what is not there")
+{
+	struct my_test_server s;
+	static struct steps t, digest;
+	struct error err = ERROR_INIT;
+
+	my_test_server_start(&s, NULL);
+	sql_lines(&s, NULL, "CREATE DATABASE shop;;CREATE DATABASE copy;;");
+	sql_lines(&s, "shop", "CREATE TABLE a (id INT PRIMARY KEY, v ENUM('x', 'y'), f FLOAT);;INSERT INTO a VALUES (1, 'y', 0.1), (2, NULL, 3);;"
+			      "CREATE TABLE b (id INT);;CREATE TABLE c (id INT, gone INT);;");
+	sql_lines(&s, "copy", "CREATE TABLE a (later INT, f FLOAT, id INT, v ENUM('x', 'y'));;INSERT INTO a VALUES (9, 3, 2, NULL), (8, 0.1, 1, 'y');;"
+			      "CREATE TABLE c (id INT);;CREATE TABLE more (id INT);;");
+	steps_all(&t, &s, "shop");
+	const struct recorded r = {.each = each_kept, .ctx = &t};
+	digest.recorded = &r;
+	digest.recorded_scope = (struct recorded_scope){.name = "shop", .database = "copy"};
+	steps_start(&digest, &s, "");
+	CHECK_INT(digest.objects, 1);
+	CHECK_OK(steps_read(&digest, NULL, &err), err);
+	CHECK(hash128_equal(digest_of(&digest.object[0]), digest_of(steps_object(&t, "a"))));
+	CHECK_OK(steps_end(&digest, &err), err);
+	CHECK_INT(digest.files, 0);
+	steps_release(&t);
+	steps_release(&digest);
 	my_test_server_stop(&s);
 }

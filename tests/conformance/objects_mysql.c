@@ -1,11 +1,15 @@
 #include "drivers/mysql/objects.h"
 
+#include <unistd.h>
+
 #include "drivers/mysql/ddl.h"
 #include "drivers/mysql/inventory.h"
 #include "drivers/mysql/server.h"
 #include "drivers/mysql/session.h"
 #include "tests/conformance/mysql_server.h"
 #include "tests/lib/test.h"
+#include "util/fs.h"
+#include "util/process.h"
 
 static struct run run = RUN_INIT;
 
@@ -326,6 +330,12 @@ static const char *const of_mariadb[] = {
 	NULL,
 };
 
+static const char *const of_mariadb_11_8[] = {
+	"CREATE TABLE vectors (id int PRIMARY KEY, v vector(3) NOT NULL, a int, KEY (a), VECTOR KEY (v) M=8 DISTANCE=cosine)",
+	"CREATE FUNCTION with_default(a int, b int DEFAULT 5) RETURNS int DETERMINISTIC RETURN a + b",
+	NULL,
+};
+
 static const char *const of_mysql[] = {
 	"CREATE TABLE newer (a int, b varchar(9) DEFAULT (uuid()), inv int INVISIBLE, p point SRID 4326 NOT NULL, j json, KEY fi ((lower(b))),"
 	" KEY hidden (a) INVISIBLE, SPATIAL KEY sp (p), CONSTRAINT ne CHECK (a > 0) NOT ENFORCED, KEY many ((CAST(j AS UNSIGNED ARRAY))))",
@@ -347,6 +357,8 @@ static void make_odd(struct my_test_server *s)
 	sql_ok(c, "SET GLOBAL log_bin_trust_function_creators = 1");
 	all_ok(c, common);
 	all_ok(c, s->mariadb ? of_mariadb : of_mysql);
+	if (s->mariadb && c->version >= 110800)
+		all_ok(c, of_mariadb_11_8);
 }
 
 static bool has_note(struct my_test_server *s, const char *part)
@@ -509,5 +521,176 @@ TEST("MySQL: the inventory sees every kind of change in a database")
 		check_seen(&s, c, changes, &inventory);
 		check_seen(&s, c, s.mariadb ? changes_of_mariadb : changes_of_mysql, &inventory);
 	}
+	my_test_server_stop(&s);
+}
+
+/* ---- as a file for the stock client ---- */
+
+/* Without the views that the server calls invalid: a client stops at them. */
+static void put_script(const struct objects *l, const char *to, struct buf *out)
+{
+	CLEANUP(cstr_release) char *create = my_ddl_renamed(l->o[0].sql, to);
+
+	buf_puts(out, "SET NAMES utf8mb4, sql_mode = 'NO_AUTO_VALUE_ON_ZERO', time_zone = '+00:00', foreign_key_checks = 0;\n");
+	my_object_script(&l->o[0], create, out);
+	buf_printf(out, "USE `%s`;\n", to);
+	for (size_t i = 1; i < l->n; i++)
+		if (!l->o[i].invalid && l->o[i].kind != OBJECT_VIEW)
+			my_object_script_in(&l->o[i], NULL, l->o[0].db_collation, out);
+	for (size_t i = 1; i < l->n; i++)
+		if (l->o[i].next) {
+			my_object_value_sql(&l->o[i], out);
+			buf_puts(out, ";\n");
+		}
+	/* v1 comes before those that use it in no order of names. */
+	for (int first = 1; first >= 0; first--)
+		for (size_t i = 1; i < l->n; i++)
+			if (l->o[i].kind == OBJECT_VIEW && !l->o[i].invalid && (strcmp(l->o[i].name, "v1") == 0) == first)
+				my_object_script_in(&l->o[i], NULL, l->o[0].db_collation, out);
+	for (size_t i = 1; i < l->n; i++)
+		if (l->o[i].kind == OBJECT_EVENT)
+			my_event_status_script(&l->o[i], out);
+}
+
+static void run_script(struct my_test_server *s, const struct buf *text)
+{
+	static const char sh[] = "bin=$(scripts/my-server bin \"$1\") && c=$(ls \"$bin/mariadb\" \"$bin/mysql\" 2>/dev/null | head -n 1) && "
+				 "\"$c\" --no-defaults --binary-mode --comments --default-character-set=utf8mb4 -uroot -S \"$2\" <\"$3\" 2>&1";
+	struct error err = ERROR_INIT;
+	CLEANUP(cstr_release) char *file = path_join(test_dir(), "objects.sql"), *here = getcwd(NULL, 0);
+	CLEANUP(buf_release) struct buf out = BUF_INIT;
+	const char *version = getenv("DRTOOL_TEST_MYSQL");
+	const char *const argv[] = {"/bin/sh", "-c", sh, "sh", version ? version : "10.11", s->socket, file, NULL};
+	const struct process_spec spec = {.argv = argv, .in = -1, .out = -1, .dir = here};
+	FILE *f = fopen(file, "w");
+
+	CHECK(f && fwrite(text->data, text->len, 1, f) == 1 && !fclose(f));
+	if (process_capture(&run, &spec, 1 << 20, &out, &err))
+		test_fail(__FILE__, __LINE__, "%s: %s", error_text(&err), buf_str(&out));
+}
+
+TEST("MySQL: objects as a file are made by the stock client as they were")
+{
+	struct my_test_server s;
+	CLEANUP(objects_release) struct objects there = {.o = NULL};
+	CLEANUP(buf_release) struct buf text = BUF_INIT;
+
+	my_test_server_start(&s, NULL);
+	make_odd(&s);
+	/* The client gives what is not ASCII as utf8mb4, and that is what the server notes then. */
+	my_test_server_sql(&s, ODD, "DROP VIEW latin");
+	my_test_server_sql(&s, ODD, "DROP FUNCTION latin_f");
+	my_test_server_sql(&s, ODD, "DROP TRIGGER latin_t");
+	read_objects(&s, ODD, &there);
+	put_script(&there, "copy", &text);
+	run_script(&s, &text);
+	CLEANUP(cstr_release) char *one = inventory_of(&s, ODD), *other = inventory_of(&s, "copy");
+	check_same("inventory", one, other);
+	my_test_server_stop(&s);
+}
+
+/* ---- dividing tables ---- */
+
+static const char *const some_columns[] = {"a", "b", "c", "t(7)", "d", "e"};
+
+/* A table of random keys: the counter needs one of them. */
+static void put_random_table(unsigned number, struct buf *sql)
+{
+	static const char *const kind[] = {"KEY", "UNIQUE KEY", "KEY", "FULLTEXT KEY"};
+	unsigned seed = number * 2654435761u + 12345;
+	bool counted = false;
+
+	buf_printf(sql, "CREATE TABLE r%u (a int NOT NULL%s, b int NOT NULL, c int, t text, d date NOT NULL, e int", number,
+		   number % 3 ? " AUTO_INCREMENT" : "");
+	for (unsigned i = 0, n = 1 + number % 7; i < n; i++) {
+		seed = seed * 1103515245 + 12345;
+		unsigned k = seed >> 16 & 3, first = (seed >> 18) % 6, second = (seed >> 21) % 6;
+
+		if (k == 3) {
+			buf_printf(sql, ", FULLTEXT KEY `k%u` (t)", i);
+			continue;
+		}
+		buf_printf(sql, ", %s `k%u` (%s", kind[k], i, some_columns[first]);
+		counted |= !first;
+		if (second != first)
+			buf_printf(sql, ", %s", some_columns[second]);
+		buf_puts(sql, ")");
+	}
+	if (!counted && number % 3)
+		buf_puts(sql, ", KEY counter (a)");
+	if (number % 2)
+		buf_printf(sql, ", PRIMARY KEY (%s)", number % 4 == 1 ? "d, a" : "b");
+	if (number % 5 == 0)
+		buf_printf(sql, ", CONSTRAINT fk_%u FOREIGN KEY (e) REFERENCES par (id), CONSTRAINT up_%u FOREIGN KEY (c) REFERENCES par (id)",
+			   number, number);
+	buf_puts(sql, ") ENGINE=InnoDB");
+}
+
+TEST("MySQL: a divided table is the same when its keys and foreign keys were added, in the same order")
+{
+	enum { TABLES = 120 };
+	struct my_test_server s;
+	struct error err = ERROR_INIT;
+
+	my_test_server_start(&s, NULL);
+	{
+		CLEANUP(my_conn_freep) struct my_conn *c = NULL;
+		CLEANUP(objects_release) struct objects there = {.o = NULL}, copied = {.o = NULL};
+
+		CHECK_OK(my_session_open(&run, &s.e, NULL, &c, &err), err);
+		all_ok(c, (const char *const[]){"CREATE DATABASE one", "USE one", "CREATE TABLE par (id int PRIMARY KEY)", NULL});
+		for (unsigned i = 0; i < TABLES; i++) {
+			CLEANUP(buf_release) struct buf sql = BUF_INIT;
+
+			put_random_table(i, &sql);
+			sql_ok(c, buf_str(&sql));
+		}
+		read_objects(&s, "one", &there);
+		CHECK_INT(there.n, TABLES + 2);
+		copy_database(&s, &there, "two");
+		read_objects(&s, "two", &copied);
+		CLEANUP(cstr_release) char *differs = difference(&there, &copied);
+		check_same("objects", differs, "");
+	}
+	my_test_server_stop(&s);
+}
+
+/* ---- rights ---- */
+
+TEST("MySQL: an account that sees less than there is fails with the GRANT to paste, until it has them all")
+{
+	struct my_test_server s;
+	struct error err = ERROR_INIT;
+	unsigned granted = 0;
+	size_t seen = 0;
+
+	my_test_server_start(&s, NULL);
+	make_odd(&s);
+	my_test_server_sql(&s, NULL, "CREATE USER weak@'127.0.0.1' IDENTIFIED BY 'weak-1.A'");
+	my_test_server_sql(&s, NULL, "GRANT INSERT ON `o``dd.x`.* TO weak@'127.0.0.1'");
+	CLEANUP(cstr_release) char *url = xasprintf("mysql://weak@127.0.0.1:%u/", s.port);
+	char password[] = "weak-1.A";
+	struct secret secret = {.value = password};
+	struct endpoint e = s.e;
+	e.url = url;
+	e.password = &secret;
+	for (; !seen; granted++) {
+		CLEANUP(my_conn_freep) struct my_conn *c = NULL;
+		CLEANUP(objects_release) struct objects l = {.o = NULL};
+
+		CHECK_OK(my_session_open(&run, &e, NULL, &c, &err), err);
+		if (!my_objects_each(&run, c, ODD, s.notes, keep, &l, &err)) {
+			seen = l.n;
+			break;
+		}
+		CHECK_INT(err.code, ST_DENIED);
+		CHECK(err.hint && !strncmp(err.hint, "GRANT ", 6) && granted < 5 && strstr(err.hint, "'weak'@'127.0.0.1'"));
+		my_test_server_sql(&s, NULL, err.hint);
+		error_release(&err);
+	}
+	CHECK_INT(granted, 2);
+	CLEANUP(objects_release) struct objects all = {.o = NULL};
+	read_objects(&s, ODD, &all);
+	CHECK_INT(seen, all.n);
 	my_test_server_stop(&s);
 }

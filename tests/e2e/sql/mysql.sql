@@ -17,7 +17,6 @@ insert into `all types` values
     (3, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null),
     (4, 0, 1, 2, 3, 4, 5, 123456.789, -1e-300, null, x'80', 'é', 'N', '\\N', 'N', repeat('z', 100000), 'b,c', 'x,y,z', 0, '2026-01-00', '1000-01-01', '00:00:00.000001', '1970-01-01 00:00:01', 'null', null, st_geomfromtext('linestring(0 0,1 1)'));
 insert into `all types` (id, t) values (5, x'e9ff00'), (18446744073709551000, 'last');
-insert into `all types` (id, e) values (6, 'not a member');
 set sql_mode = 'NO_AUTO_VALUE_ON_ZERO';
 create table parent (id int primary key auto_increment, name varchar(50) not null, unique key (name), key by_prefix (name(3) desc));
 insert into parent values (0, 'zero'), (10, 'ten'), (11, 'eleven');
@@ -43,9 +42,9 @@ insert into pieces values (1, '2020-01-01'), (2, '2026-01-01');
 create table flat (id int primary key, t text) engine = MyISAM;
 insert into flat values (1, 'one'), (2, null);
 create view first_view as select p.id, p.name, count(c.a) as children from parent p left join child c on c.parent_id = p.id group by p.id, p.name;
+create function a_function(n int) returns int deterministic return n + 1;
 create view a_view_on_a_view as select name, a_function(children) as n from first_view;
 delimiter //
-create function a_function(n int) returns int deterministic return n + 1//
 create procedure a_procedure(in n int, out m int) comment 'it''s' sql security invoker begin declare x varchar(10) default ';//'; set m = n + 1; end//
 create trigger before_parent before insert on parent for each row begin set new.name = trim(new.name); end//
 create trigger second_before_parent before insert on parent for each row follows before_parent set new.name = lower(new.name)//

@@ -94,6 +94,12 @@ TEST("a table without a primary key keeps the unique key by which it is stored")
 		    "CREATE TABLE `t` (\n  `c` int\n) ENGINE=InnoDB|ADD UNIQUE KEY `n` (`c`)");
 }
 
+TEST("of several FULLTEXT keys only the last is added later, since MySQL adds one at a time")
+{
+	CHECK_PARTS("CREATE TABLE `t` (\n  `c` text,\n  KEY `k` (`c`(3)),\n  FULLTEXT KEY `x` (`c`),\n  FULLTEXT KEY `y` (`c`)\n) ENGINE=InnoDB",
+		    "CREATE TABLE `t` (\n  `c` text,\n  FULLTEXT KEY `x` (`c`)\n) ENGINE=InnoDB|ADD KEY `k` (`c`(3))|ADD FULLTEXT KEY `y` (`c`)");
+}
+
 TEST("tables of other engines stay whole")
 {
 	static const char aria[] = "CREATE TABLE `t` (\n  `a` int COMMENT 'ENGINE=InnoDB',\n  KEY `k` (`a`)\n) ENGINE=Aria COMMENT='ENGINE=InnoDB'";
