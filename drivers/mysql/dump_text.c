@@ -39,7 +39,7 @@ static void put_database(const struct my_dump *d, const char *name, struct buf *
 		       "    find \"$t\" ! -type d -print0 | LC_ALL=C sort -z | xargs -0 cat > rows/\"${t#data/}\" && rm -r \"$t\" || echo \"$t: FAILED\"; "
 		       "done; fi\n");
 	buf_printf(to, "  %s --default-character-set=utf8mb4 < before.sql\n", client);
-	buf_printf(to, "  %s --default-character-set=utf8mb4 --local-infile=1 --show-warnings -D %s < load.sql\n", client, buf_str(&word));
+	buf_printf(to, "  %s --default-character-set=utf8mb4 --local-infile=1 -D %s < load.sql\n", client, buf_str(&word));
 	buf_printf(to, "  %s --default-character-set=utf8mb4 -D %s < after.sql\n  cd ../..\n", client, buf_str(&word));
 }
 

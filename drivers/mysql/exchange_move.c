@@ -24,20 +24,32 @@ static const char *drop_word(enum object_kind kind)
 	}
 }
 
-/* movable: what stands in the way of moving tables (triggers, views), or the rest. The body of a package goes before it. */
+/* Before 11.4 the word PACKAGE is known in the dialect of ORACLE only. */
+static enum status drop_object(struct run *run, struct my_swap *s, const struct my_object *o, const char *database, struct error *err)
+{
+	bool package = o->kind == OBJECT_PACKAGE || o->kind == OBJECT_PACKAGE_BODY;
+	CLEANUP(buf_release) struct buf sql = BUF_INIT;
+
+	buf_printf(&sql, "DROP %s IF EXISTS ", drop_word(o->kind));
+	my_sql_name(&sql, database, o->name);
+	if ((package && my_conn_command(run, s->c, "SET @drtool_mode = @@sql_mode, sql_mode = 'ORACLE'", err)) ||
+	    my_conn_command(run, s->c, buf_str(&sql), err) ||
+	    (package && my_conn_command(run, s->c, "SET sql_mode = @drtool_mode", err)))
+		return error_add(err, "%s %s of the database %s", my_object_kind_name(o->kind), o->name, database);
+	return ST_OK;
+}
+
+/* in_the_way: what stands in the way of moving tables (triggers, views), or the rest. The body of a package goes before it. */
 static enum status drop_objects(struct run *run, struct my_swap *s, const struct my_moved *m, const char *database, bool in_the_way,
 				struct error *err)
 {
 	for (size_t i = m->objects; i-- > 0;) {
 		const struct my_object *o = &m->object[i];
-		CLEANUP(buf_release) struct buf sql = BUF_INIT;
 
 		if (!drop_word(o->kind) || (o->kind == OBJECT_VIEW || o->kind == OBJECT_TRIGGER) != in_the_way)
 			continue;
-		buf_printf(&sql, "DROP %s IF EXISTS ", drop_word(o->kind));
-		my_sql_name(&sql, database, o->name);
-		if (my_conn_command(run, s->c, buf_str(&sql), err))
-			return error_add(err, "%s %s of the database %s", my_object_kind_name(o->kind), o->name, database);
+		if (drop_object(run, s, o, database, err))
+			return err->code;
 	}
 	return ST_OK;
 }

@@ -175,6 +175,8 @@ void my_definition_read(const char *create, const char *database, struct my_ddl_
 
 /* load_keys.c: keys and foreign keys of the tables that this restore made. load_after.c: what comes after the tables. load_compare.c: what
  * SHOW CREATE says now, and rows without a parent. */
+/* A table with few rows is made with all its keys: to add them later takes longer than to keep them. */
+bool my_is_made_whole(const struct my_load *l, const struct my_object *o);
 /* Whether the parent of a foreign key is there or comes with it. there: sorted names of tables in the target. */
 bool my_foreign_fits(const struct my_load_wish *w, const struct strlist *there, const char *foreign);
 enum status my_load_keys(struct run *run, struct my_load *l, struct error *err) MUST_CHECK;
@@ -190,6 +192,9 @@ enum status my_load_orphans(struct run *run, struct my_load *l, struct error *er
 /* load_crew.c: the same for each of n items, on up to `jobs` sessions of the target; the first error ends all. */
 typedef enum status my_item_fn(void *ctx, struct run *run, struct my_conn *c, size_t item, struct error *err);
 enum status my_load_each(struct run *run, struct my_load *l, size_t n, my_item_fn *fn, void *ctx, struct error *err) MUST_CHECK;
+
+/* load_warnings.c: of the statement that just put rows into a table. LOCAL makes warnings of errors: any of them is one, but what can be no loss. */
+enum status my_load_check_warnings(struct run *run, struct my_conn *c, const char *table, unsigned warnings, struct error *err) MUST_CHECK;
 
 /* load_insert.c: the rows of a unit by INSERT. */
 struct my_insert {

@@ -170,7 +170,10 @@ static enum status make_table(void *ctx, struct run *run, struct my_conn *c, siz
 	CLEANUP(my_ddl_release) struct my_ddl_table d = MY_DDL_TABLE_INIT;
 	CLEANUP(cstr_release) char *renamed = NULL;
 
-	my_definition_read(o->sql, m->l->wish.scope, &d);
+	if (my_is_made_whole(m->l, o))
+		d.base = my_ddl_unqualified(o->sql, m->l->wish.scope);
+	else
+		my_definition_read(o->sql, m->l->wish.scope, &d);
 	if (t && t->direct) {
 		renamed = my_ddl_renamed(d.base, t->to_name);
 		if (!renamed)

@@ -39,15 +39,10 @@ static enum status flush(struct inserter *s, struct error *err)
 		return ST_OK;
 	if (my_conn_command(s->run, s->in->c, buf_str(&s->sql), err))
 		return err->code;
-	if (my_conn_warning_count(s->in->c)) {
-		CLEANUP(strlist_release) struct strlist warnings = STRLIST_INIT;
-
-		if (my_conn_warnings(s->run, s->in->c, 1, &warnings, err))
-			return err->code;
-		if (warnings.len && strncmp(warnings.item[0], "1592", 4))
-			return error_set(err, ST_FAILED, "the server took rows otherwise than they are: %s", warnings.item[0]);
-	}
-	s->rows += my_conn_affected(s->in->c);
+	uint64_t rows = my_conn_affected(s->in->c);
+	if (my_load_check_warnings(s->run, s->in->c, s->in->table, my_conn_warning_count(s->in->c), err))
+		return err->code;
+	s->rows += rows;
 	buf_clear(&s->sql);
 	return ST_OK;
 }

@@ -1,5 +1,14 @@
 #include "drivers/mysql/load.h"
 
+#define FEW_BYTES ((uint64_t)32 * 1024)
+
+bool my_is_made_whole(const struct my_load *l, const struct my_object *o)
+{
+	const struct my_load_table *t = my_load_wish_named(&l->wish, o->name);
+
+	return l->wish.mode == MY_LOAD_DATABASE && (!t || t->raw < FEW_BYTES);
+}
+
 bool my_foreign_fits(const struct my_load_wish *w, const struct strlist *there, const char *foreign)
 {
 	CLEANUP(cstr_release) char *database = NULL, *table = NULL;
@@ -46,6 +55,8 @@ static void add_table(struct keys *k, const struct my_object *o)
 	struct keyed *to = &k->table[k->tables++];
 
 	*to = (struct keyed){.name = t ? my_load_table_place(t) : o->name, .raw = t ? t->raw : 0};
+	if (my_is_made_whole(k->l, o))
+		return;
 	my_definition_read(o->sql, k->l->wish.scope, &to->d);
 	/* One that comes beside its elder would have constraints of the same names. */
 	if (t && t->direct)

@@ -4,7 +4,6 @@
 
 #define RESOLVE_WAIT DURATION_SECONDS(20)
 #define STATEMENT_MOST ((uint64_t)16 << 20)
-#define WARNINGS_SHOWN 5u
 
 struct load_worker {
 	struct my_load *l;
@@ -101,24 +100,6 @@ static enum status next_bytes(void *ctx, const void **p, size_t *len, struct err
 	return ST_OK;
 }
 
-/* LOCAL makes warnings of errors: any of them is one. That the binlog would rather have rows (1592) is none. */
-static enum status check_warnings(struct run *run, struct unit *n, unsigned warnings, struct error *err)
-{
-	CLEANUP(strlist_release) struct strlist all = STRLIST_INIT;
-	CLEANUP(buf_release) struct buf text = BUF_INIT;
-
-	if (!warnings)
-		return ST_OK;
-	if (my_conn_warnings(run, n->w->c, WARNINGS_SHOWN, &all, err))
-		return err->code;
-	for (size_t i = 0; i < all.len; i++)
-		if (strncmp(all.item[i], "1592:", 5))
-			buf_printf(&text, "%s%s", text.len ? "; " : "", all.item[i]);
-	if (!text.len && warnings == all.len)
-		return ST_OK;
-	return error_set(err, ST_FAILED, "the server took rows otherwise than they are, %u warnings: %s", warnings, buf_str(&text));
-}
-
 static enum status load_file(struct run *run, struct unit *n, struct error *err)
 {
 	CLEANUP(buf_release) struct buf sql = BUF_INIT;
@@ -128,7 +109,7 @@ static enum status load_file(struct run *run, struct unit *n, struct error *err)
 	my_facts_load(&n->f, NULL, my_load_table_place(n->t), &sql);
 	if (my_conn_load(run, n->w->c, buf_str(&sql), &feed, &n->rows, &warnings, err))
 		return err->code;
-	return check_warnings(run, n, warnings, err);
+	return my_load_check_warnings(run, n->w->c, my_load_table_place(n->t), warnings, err);
 }
 
 static bool by_inserts(struct my_load *l, bool now)

@@ -75,18 +75,19 @@ static int digit(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c
 static char *from_hex(const char *hex)
 {
 	size_t n = strlen(hex);
-	char *text = xmalloc(n / 2 + 1);
+	char *text = n % 2 ? NULL : xmalloc(n / 2 + 1);
 
-	for (size_t i = 0; i < n / 2; i++) {
+	for (size_t i = 0; text && i < n / 2; i++) {
 		int high = digit(hex[2 * i]), low = digit(hex[2 * i + 1]);
 
-		if (n % 2 || high < 0 || low < 0 || !(high | low)) {
+		if (high < 0 || low < 0 || !(high | low)) {
 			free(text);
 			return NULL;
 		}
 		text[i] = (char)(high << 4 | low);
 	}
-	text[n / 2] = 0;
+	if (text)
+		text[n / 2] = 0;
 	return text;
 }
 

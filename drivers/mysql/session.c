@@ -48,6 +48,7 @@ static const struct variable loading[] = {
 	{"unique_checks", "0"},
 	{"foreign_key_checks", "0"},
 	{"check_constraint_checks", "0"},
+	{"max_error_count", "65535"},
 	{"restrict_fk_on_non_standard_key", "0"},
 	{"system_versioning_alter_history", "KEEP"},
 	{"system_versioning_insert_history", "1"},

@@ -1,5 +1,7 @@
 #include "drivers/mysql/users.h"
 
+#include "drivers/mysql/ddl_lex.h"
+
 #define EXISTS 1396 /* CREATE USER or ROLE of one that is there */
 
 struct restoring {
@@ -63,6 +65,25 @@ static void put_without_login(struct restoring *r, const struct my_user *u, stru
 	secure_zero(password, sizeof password);
 }
 
+/* MySQL: IDENTIFIED WITH 'x' of an account without password would make that of one that is there expire. */
+static char *with_password(const char *text)
+{
+	struct my_lex l = my_lex_of(text, NULL);
+	struct my_edit e = {.done = text};
+	bool identified = false;
+
+	for (my_lex_next(&l); l.kind != MY_WORD_END && l.kind != MY_WORD_BAD && !(identified && my_lex_is(&l, "WITH")); my_lex_next(&l))
+		identified = my_lex_is(&l, "IDENTIFIED");
+	my_lex_next(&l);
+	const char *at = l.at;
+	if (l.kind == MY_WORD_TEXT) {
+		my_lex_next(&l);
+		if (!my_lex_is(&l, "AS"))
+			my_edit_put(&e, at, at, " AS ''");
+	}
+	return my_edit_end(&e);
+}
+
 /* The same words do for an account that is there. */
 static enum status alter(struct restoring *r, const struct my_user *u, struct error *err)
 {
@@ -73,7 +94,9 @@ static enum status alter(struct restoring *r, const struct my_user *u, struct er
 
 	if (strncmp(u->create, create, strlen(create)))
 		return ST_OK;
-	buf_printf(&sql, "ALTER USER %s", u->create + strlen(create));
+	CLEANUP(cstr_release) char *rest = r->c->mariadb ? xstrdup(u->create + strlen(create)) : with_password(u->create + strlen(create));
+	buf_printf(&sql, "ALTER USER %s", rest);
+	secure_zero(rest, strlen(rest));
 	enum status st = try(r, buf_str(&sql), &number, &why, err);
 	secure_zero(sql.data, sql.len);
 	if (!st && number)

@@ -88,7 +88,7 @@ TEST("MySQL: a restore that broke goes on without loading a row twice or losing 
 	CHECK_ERR(loading_run(&l, NULL, &err), err, ST_FAILED, "900 rows were committed in the target, the backup has 1000");
 	my_test_server_sql(&f.my, "shop", "INSERT INTO drtool_restore_0a1b2c VALUES (1, 'orders', 0, 200, 100)");
 	/* As an end that broke leaves it. */
-	my_test_server_sql(&f.my, "shop", "ALTER TABLE customers ADD KEY name (name)");
+	my_test_server_sql(&f.my, "shop", "ALTER TABLE orders ADD UNIQUE KEY un (customer, id)");
 	my_test_server_sql(&f.my, "shop", "CREATE VIEW z_view AS SELECT customer AS id, sum(amount) AS total FROM orders GROUP BY customer");
 	shop_run_ok(&l);
 	shop_check(&f, "shop");

@@ -116,7 +116,7 @@ static const char *const of_mysql[] = {
 	"SET GLOBAL partial_revokes = ON",
 	"ALTER USER app@'%' DEFAULT ROLE r1",
 	"REVOKE INSERT ON mysql.* FROM plain@localhost",
-	"ALTER USER plain@localhost COMMENT 'it''s' PASSWORD HISTORY 5",
+	"ALTER USER plain@localhost PASSWORD HISTORY 5 COMMENT 'it''s'",
 	"CREATE USER revoked@'%' IDENTIFIED BY 'Secret-3'",
 	"GRANT r2 TO revoked@'%'",
 	"ALTER USER revoked@'%' DEFAULT ROLE r2",

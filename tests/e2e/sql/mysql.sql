@@ -17,6 +17,7 @@ insert into `all types` values
     (3, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null),
     (4, 0, 1, 2, 3, 4, 5, 123456.789, -1e-300, null, x'80', 'é', 'N', '\\N', 'N', repeat('z', 100000), 'b,c', 'x,y,z', 0, '2026-01-00', '1000-01-01', '00:00:00.000001', '1970-01-01 00:00:01', 'null', null, st_geomfromtext('linestring(0 0,1 1)'));
 insert into `all types` (id, t) values (5, x'e9ff00'), (18446744073709551000, 'last');
+insert into `all types` (id, e) values (6, 'not a member');
 set sql_mode = 'NO_AUTO_VALUE_ON_ZERO';
 create table parent (id int primary key auto_increment, name varchar(50) not null, unique key (name), key by_prefix (name(3) desc));
 insert into parent values (0, 'zero'), (10, 'ten'), (11, 'eleven');
