@@ -7,72 +7,6 @@
 
 #define ATTEMPTS 5
 
-/* ---- what to dump ---- */
-
-static bool matches(const struct strlist *patterns, const char *name) { return patterns && strlist_matches(patterns, name); }
-
-static void add_scope(struct my_dump *d, const char *name, const char *database)
-{
-	d->scope = xrealloc(d->scope, (d->scopes + 1) * sizeof *d->scope);
-	d->scope[d->scopes++] = (struct my_scope){.name = xstrdup(name), .database = xstrdup(database)};
-}
-
-static bool is_wanted(const struct dump_request *q, const char *of_url, const char *name)
-{
-	if (matches(q->exclude, name))
-		return false;
-	if (q->databases && q->databases->len)
-		return matches(q->databases, name);
-	return !of_url || !strcmp(of_url, name);
-}
-
-static enum status check_named(const struct my_dump *d, const struct dump_request *q, const char *of_url, struct error *err)
-{
-	const struct strlist none = STRLIST_INIT, *named = q->databases ? q->databases : &none;
-	char *url_item[] = {(char *)(uintptr_t)of_url};
-	const struct strlist url_only = {url_item, 1, 1};
-
-	if (!named->len && of_url)
-		named = &url_only;
-	for (size_t i = 0; i < named->len; i++) {
-		const char *name = named->item[i];
-		bool found = strpbrk(name, "*?[") || matches(q->exclude, name);
-
-		for (size_t k = 0; !found && k < d->scopes; k++)
-			found = !strcmp(d->scope[k].name, name);
-		if (!found && my_system_database(name))
-			return error_set(err, ST_UNSUPPORTED, "%s belongs to the server itself and is not dumped", name);
-		if (!found)
-			return error_set(err, ST_NOT_FOUND, "there is no database %s on this server, or this account may not see it", name);
-	}
-	return ST_OK;
-}
-
-static enum status add_name(void *ctx, char *const *field, const unsigned long *len UNUSED, unsigned fields UNUSED, struct error *err UNUSED)
-{
-	if (field[0] && !my_system_database(field[0]))
-		strlist_add(ctx, field[0]);
-	return ST_OK;
-}
-
-static enum status choose_databases(struct run *run, struct my_dump *d, const struct dump_request *q, struct dump_info *info,
-				    struct error *err)
-{
-	CLEANUP(strlist_release) struct strlist all = STRLIST_INIT;
-	CLEANUP(cstr_release) char *of_url = NULL;
-
-	if (my_conn_url_database(d->e, &of_url, err) || my_conn_each(run, d->c, "SHOW DATABASES", add_name, &all, err))
-		return err->code;
-	strlist_sort(&all);
-	for (size_t i = 0; i < all.len; i++) {
-		if (is_wanted(q, of_url, all.item[i]))
-			add_scope(d, all.item[i], all.item[i]);
-		else if (!matches(q->exclude, all.item[i]))
-			strlist_add(&info->uncovered, all.item[i]);
-	}
-	return check_named(d, q, of_url, err);
-}
-
 /* ---- sessions ---- */
 
 static enum status check_lag(struct run *run, const struct my_dump *d, struct duration most, struct error *err)
@@ -129,53 +63,40 @@ static enum status open_pool(struct run *run, struct my_dump *d, unsigned jobs, 
 
 /* ---- one moment ---- */
 
-/* Hashes of the lists of tables of all scopes; and, where wanted, all names and what a backup will not have. */
-static enum status list_all(struct run *run, struct my_dump *d, struct hash128 *state, struct strlist *names, struct strlist *limits,
-			    struct error *err)
+/* Lists of the tables of all scopes; and, where wanted, their names. */
+static enum status list_all(struct run *run, struct my_dump *d, struct hash128 *state, struct strlist *names, struct error *err)
 {
 	for (size_t i = 0; i < d->scopes; i++) {
-		CLEANUP(my_listing_release) struct my_listing l = MY_LISTING_INIT;
 		struct my_scope *s = &d->scope[i];
 
-		if (my_list_tables(run, d->c, s->database, &l, err))
+		if (my_list_tables(run, d->c, s->database, &s->listing, err))
 			return err->code;
-		state[i] = l.state;
-		for (size_t k = 0; names && k < l.tables; k++) {
+		*state = hash128_add(*state, s->listing.state);
+		for (size_t k = 0; names && k < s->listing.tables; k++) {
 			struct buf name = BUF_INIT;
 
-			my_sql_name(&name, s->database, l.table[k].name);
+			my_sql_name(&name, s->database, s->listing.table[k].name);
 			strlist_take(names, buf_detach(&name));
 		}
-		if (limits)
-			my_dump_limits(s->database, &l, limits);
 	}
 	return ST_OK;
 }
 
-static enum status try_snapshot(struct run *run, struct my_dump *d, struct my_snapshot_request *q, bool *stood_still, struct strlist *limits,
-				struct error *err)
+static enum status try_snapshot(struct run *run, struct my_dump *d, struct my_snapshot_request *q, bool *stood_still, struct error *err)
 {
 	CLEANUP(strlist_release) struct strlist names = STRLIST_INIT;
-	struct hash128 *before = xcalloc(d->scopes + 1, sizeof *before), *after = xcalloc(d->scopes + 1, sizeof *after);
+	struct hash128 before = {0, 0}, after = {0, 0};
 
 	q->tables = &names;
-	enum status st = list_all(run, d, before, &names, NULL, err) || my_snapshot_take(run, q, &d->snapshot, err) ||
-					 failpoint("mysql.snapshot", err) || list_all(run, d, after, NULL, limits, err)
-				 ? err->code
-				 : ST_OK;
-	*stood_still = true;
-	for (size_t i = 0; i < d->scopes; i++) {
-		*stood_still = *stood_still && hash128_equal(before[i], after[i]);
-		d->scope[i].state = after[i];
-	}
-	free(before);
-	free(after);
-	return st;
+	if (list_all(run, d, &before, &names, err) || my_snapshot_take(run, q, &d->snapshot, err) || failpoint("mysql.snapshot", err) ||
+	    my_snapshot_savepoint(run, d->c, err) || list_all(run, d, &after, NULL, err) || my_snapshot_let_go(run, d->c, err))
+		return err->code;
+	*stood_still = hash128_equal(before, after);
+	return ST_OK;
 }
 
 static enum status take_snapshot(struct run *run, struct my_dump *d, struct strlist *limits, struct error *err)
 {
-	CLEANUP(strlist_release) struct strlist found = STRLIST_INIT;
 	struct my_conn **c = xcalloc(d->pooled + 1, sizeof(struct my_conn *));
 	struct my_snapshot_request q = {.e = d->e, .server = &d->server, .c = c, .n = d->pooled + 1, .guard = d->guard};
 	bool stood_still = false;
@@ -187,14 +108,13 @@ static enum status take_snapshot(struct run *run, struct my_dump *d, struct strl
 	if (d->recorded)
 		st = my_snapshot_each(run, &q, err);
 	for (int i = 0; !st && !d->recorded && !stood_still && i < ATTEMPTS; i++) {
-		strlist_release(&found);
 		if (i)
 			st = run_sleep(run, DURATION_MS(200 << i), err);
-		st = st ? st : try_snapshot(run, d, &q, &stood_still, &found, err);
+		st = st ? st : try_snapshot(run, d, &q, &stood_still, err);
 	}
 	free(c);
-	for (size_t i = 0; i < found.len; i++)
-		strlist_add(limits, found.item[i]);
+	for (size_t i = 0; stood_still && i < d->scopes; i++)
+		my_dump_limits(d->scope[i].database, &d->scope[i].listing, limits);
 	if (st || d->recorded || stood_still)
 		return st;
 	error_set(err, ST_SERVER, "tables are made, altered or dropped faster than a moment between can be found");
@@ -213,10 +133,10 @@ static enum status open_server(struct run *run, struct my_dump *d, const struct 
 	info->role = xstrdup(d->server.replica ? "replica" : "primary");
 	info->data_time = d->server.data_time;
 	for (size_t i = 0; d->recorded && i < q->scopes; i++)
-		add_scope(d, q->scope[i].name, q->scope[i].database);
+		my_dump_add_scope(d, q->scope[i].name, q->scope[i].database);
 	if (d->recorded)
 		return ST_OK;
-	return check_lag(run, d, q->max_lag, err) || choose_databases(run, d, q, info, err) ? err->code : ST_OK;
+	return check_lag(run, d, q->max_lag, err) || my_dump_choose(run, d, q, info, err) ? err->code : ST_OK;
 }
 
 static enum status prepare(struct run *run, struct my_dump *d, const struct dump_request *q, struct dump_info *info, struct error *err)
@@ -268,6 +188,7 @@ void my_dump_close(void *dump)
 	for (size_t i = 0; i < d->scopes; i++) {
 		free(d->scope[i].name);
 		free(d->scope[i].database);
+		my_listing_release(&d->scope[i].listing);
 	}
 	free(d->scope);
 	free(d->pool);
@@ -318,17 +239,18 @@ enum status my_inventory(struct run *run, void *dump, const struct inventory_sin
 static enum status check_definitions(struct run *run, struct my_dump *d, struct error *err)
 {
 	CLEANUP(my_listing_release) struct my_listing now = MY_LISTING_INIT;
+	const struct my_listing *then = my_dump_listing(d);
 	const char *altered = NULL;
 
 	if (my_list_tables(run, d->c, my_dump_database(d), &now, err) || my_list_columns(run, d->c, my_dump_database(d), &now, err))
 		return err->code;
-	for (size_t i = 0; !altered && i < d->listing.tables; i++) {
-		const struct my_listed *was = &d->listing.table[i], *is = my_listed_named(&now, was->name);
+	for (size_t i = 0; !altered && i < then->tables; i++) {
+		const struct my_listed *was = &then->table[i], *is = my_listed_named(&now, was->name);
 
 		altered = is && hash128_equal(is->state, was->state) ? NULL : was->name;
 	}
 	for (size_t i = 0; !altered && i < now.tables; i++)
-		altered = my_listed_named(&d->listing, now.table[i].name) ? NULL : now.table[i].name;
+		altered = my_listed_named(then, now.table[i].name) ? NULL : now.table[i].name;
 	if (!altered)
 		return ST_OK;
 	error_set(err, ST_SERVER, "table %s was altered while it was dumped; run it again", altered);
@@ -350,6 +272,7 @@ enum status my_scope_end(struct run *run, void *dump, const struct entry_sink *e
 			return err->code;
 	}
 	my_dump_tables_release(d);
+	my_listing_release(my_dump_listing(d));
 	return ST_OK;
 }
 

@@ -1,6 +1,7 @@
-/* Between the parts of a dump: dump.c (open, scopes, workers), snapshot.c (one moment in several sessions), dump_list.c (what tables and
- * columns there are), dump_columns.c (how a column is read and loaded), dump_tables.c (objects and units), ranges.c (borders of
- * ranges), dump_unit.c (the rows), dump_files.c (definitions, accounts), dump_text.c (files for stock clients). */
+/* Between the parts of a dump: dump.c (open, scopes, workers), dump_choose.c (which databases), snapshot.c (one moment in several
+ * sessions), dump_list.c (what tables and columns there are), dump_columns.c (how a column is read and loaded), dump_tables.c (objects
+ * and units), ranges.c (borders of ranges), dump_unit.c (the rows), dump_files.c (definitions, accounts), dump_text.c (files for stock
+ * clients). */
 #ifndef DRIVERS_MYSQL_DUMP_H
 #define DRIVERS_MYSQL_DUMP_H
 
@@ -36,7 +37,8 @@ struct my_listing {
 #define MY_LISTING_INIT {0}
 /* Tables by name, without columns and keys. */
 enum status my_list_tables(struct run *run, struct my_conn *c, const char *database, struct my_listing *l, struct error *err) MUST_CHECK;
-/* Columns and keys to them; state of each covers them then. */
+/* Columns to them, which state of each covers then; and, before that, keys. */
+enum status my_list_keys(struct run *run, struct my_conn *c, const char *database, struct my_listing *l, struct error *err) MUST_CHECK;
 enum status my_list_columns(struct run *run, struct my_conn *c, const char *database, struct my_listing *l, struct error *err) MUST_CHECK;
 struct my_listed *my_listed_named(const struct my_listing *l, const char *name); /* NULL: not there */
 void my_listing_release(struct my_listing *l);
@@ -63,7 +65,7 @@ struct my_table {
 };
 struct my_scope {
 	char *name, *database; /* in the archive, on the server */
-	struct hash128 state;  /* of its list of tables at the snapshot */
+	struct my_listing listing; /* right after the snapshot */
 };
 struct my_pooled {
 	struct my_conn *c;
@@ -86,11 +88,15 @@ struct my_dump {
 
 	/* The open scope. */
 	size_t at;
-	struct my_listing listing;
 	struct my_table **table;
 	size_t tables;
 };
 static inline const char *my_dump_database(const struct my_dump *d) { return d->scope[d->at].database; }
+static inline struct my_listing *my_dump_listing(struct my_dump *d) { return &d->scope[d->at].listing; }
+
+/* dump_choose.c */
+void my_dump_add_scope(struct my_dump *d, const char *name, const char *database);
+enum status my_dump_choose(struct run *run, struct my_dump *d, const struct dump_request *q, struct dump_info *info, struct error *err) MUST_CHECK;
 
 /* dump_tables.c */
 enum status my_dump_objects(struct run *run, struct my_dump *d, const struct object_sink *objects, struct error *err) MUST_CHECK;

@@ -174,16 +174,16 @@ static const char *hidden_column(const struct my_conn *c)
 	return c->version >= 80000 ? "IF(IS_VISIBLE = 'YES', 'NO', 'YES')" : "'NO'";
 }
 
-static enum status list_keys(struct run *run, struct my_conn *c, const char *database, struct listing_call *k, struct error *err)
+enum status my_list_keys(struct run *run, struct my_conn *c, const char *database, struct my_listing *l, struct error *err)
 {
+	CLEANUP(call_release) struct listing_call k = {.l = l};
 	CLEANUP(buf_release) struct buf sql = BUF_INIT;
 
 	buf_printf(&sql, "SELECT TABLE_NAME, INDEX_NAME, COLUMN_NAME, NULLABLE, SUB_PART, COLLATION, INDEX_TYPE, %s"
 			 " FROM information_schema.STATISTICS", hidden_column(c));
 	put_where(&sql, database);
 	buf_puts(&sql, " AND NON_UNIQUE = 0 ORDER BY CAST(TABLE_NAME AS BINARY), INDEX_NAME <> 'PRIMARY', CAST(INDEX_NAME AS BINARY), SEQ_IN_INDEX");
-	k->at = NULL;
-	return my_conn_each(run, c, buf_str(&sql), add_key, k, err);
+	return my_conn_each(run, c, buf_str(&sql), add_key, &k, err) ? error_add(err, "the keys of database %s", database) : ST_OK;
 }
 
 /* ---- columns ---- */
@@ -280,9 +280,6 @@ enum status my_list_columns(struct run *run, struct my_conn *c, const char *data
 	buf_puts(&sql, "SELECT TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, GENERATION_EXPRESSION, EXTRA, NUMERIC_PRECISION, NUMERIC_SCALE,"
 		       " CHARACTER_SET_NAME, COLLATION_NAME, ORDINAL_POSITION FROM information_schema.COLUMNS");
 	put_order(&sql, database, "ORDINAL_POSITION");
-	if (list_keys(run, c, database, &k, err))
-		return error_add(err, "the keys of database %s", database);
-	k.at = NULL;
 	if (my_conn_each(run, c, buf_str(&sql), add_column, &k, err))
 		return error_add(err, "the columns of database %s", database);
 	for (size_t i = 0; i < l->tables; i++) {

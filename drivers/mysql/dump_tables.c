@@ -24,7 +24,6 @@ void my_dump_tables_release(struct my_dump *d)
 	free(d->table);
 	d->table = NULL;
 	d->tables = 0;
-	my_listing_release(&d->listing);
 }
 
 static char *order_by(const struct my_key *key)
@@ -137,7 +136,7 @@ static enum status give_recorded(void *ctx, const struct recorded_object *ro, st
 
 	if (my_facts_read(ro->facts, &f, err))
 		return error_add(err, "%s", ro->name);
-	const struct my_listed *l = my_listed_named(&g->d->listing, f.table);
+	const struct my_listed *l = my_listed_named(my_dump_listing(g->d), f.table);
 	if (!l || !has_columns(&l->facts, &f))
 		return ST_OK;
 	return give_table(g->run, g->d, l, &f, ro->facts, ro->name, g->objects, err);
@@ -147,8 +146,10 @@ static enum status give_recorded(void *ctx, const struct recorded_object *ro, st
 
 static enum status give_listed(struct run *run, struct my_dump *d, const struct object_sink *objects, struct error *err)
 {
-	for (size_t i = 0; i < d->listing.tables; i++) {
-		const struct my_listed *l = &d->listing.table[i];
+	const struct my_listing *all = my_dump_listing(d);
+
+	for (size_t i = 0; i < all->tables; i++) {
+		const struct my_listed *l = &all->table[i];
 
 		if (l->definition_only)
 			continue;
@@ -171,19 +172,14 @@ static void forget_columns(struct my_listing *l)
 enum status my_dump_objects(struct run *run, struct my_dump *d, const struct object_sink *objects, struct error *err)
 {
 	struct giving g = {run, d, objects};
-	struct my_scope *s = &d->scope[d->at];
+	const struct my_scope *s = &d->scope[d->at];
+	struct my_listing *l = my_dump_listing(d);
 
-	if (my_list_tables(run, d->c, s->database, &d->listing, err))
-		return err->code;
-	if (!d->recorded && !hash128_equal(d->listing.state, s->state)) {
-		error_set(err, ST_SERVER, "tables of database %s were made, altered or dropped while it was dumped; run it again", s->database);
-		err->retry = true;
-		return err->code;
-	}
-	if (my_list_columns(run, d->c, s->database, &d->listing, err) ||
+	if ((d->recorded && my_list_tables(run, d->c, s->database, l, err)) || my_list_keys(run, d->c, s->database, l, err) ||
+	    my_list_columns(run, d->c, s->database, l, err) ||
 	    (d->recorded ? d->recorded->each(d->recorded->ctx, s->name, give_recorded, &g, err) : give_listed(run, d, objects, err)))
 		return err->code;
-	forget_columns(&d->listing);
+	forget_columns(l);
 	return ST_OK;
 }
 

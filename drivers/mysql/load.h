@@ -68,6 +68,8 @@ enum status my_load_file(const struct load_request *q, const char *scope, const 
 /* The table that "ADD CONSTRAINT ... REFERENCES ..." names; *database NULL: its own. Both owned. */
 bool my_text_references(const char *constraint, char **database, char **table);
 bool my_text_uses_sequence(const char *create, const char *database, const char *sequence);
+/* Without the names of CHECK constraints, which MySQL keeps apart in a whole database. Owned. */
+char *my_text_nameless_checks(const char *create);
 /* The word after ENGINE=, of a table; NULL. Owned. */
 char *my_text_engine(const char *create);
 /* "app@%" of my_object.definer in two. Both owned. */

@@ -175,7 +175,8 @@ static enum status make_table(void *ctx, struct run *run, struct my_conn *c, siz
 	else
 		my_definition_read(o->sql, m->l->wish.scope, &d);
 	if (t && t->direct) {
-		renamed = my_ddl_renamed(d.base, t->to_name);
+		CLEANUP(cstr_release) char *nameless = my_text_nameless_checks(d.base);
+		renamed = my_ddl_renamed(c->mariadb ? d.base : nameless, t->to_name);
 		if (!renamed)
 			return error_set(err, ST_BAD, "the definition of the table %s is not of the usual form: it cannot be renamed", o->name);
 	}

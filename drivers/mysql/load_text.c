@@ -134,6 +134,28 @@ bool my_text_references(const char *constraint, char **database, char **table)
 	return *table != NULL;
 }
 
+char *my_text_nameless_checks(const char *create)
+{
+	static const char word[] = "CONSTRAINT ";
+	struct buf text = BUF_INIT;
+	const char *at = create;
+
+	for (const char *found = find_word(at, word); found; found = find_word(at, word)) {
+		const char *end = found + strlen(word);
+		CLEANUP(cstr_release) char *name = take_name(&end);
+		bool check = name && !strncmp(end, " CHECK", 6);
+
+		buf_put(&text, at, (size_t)(found - at));
+		at = check ? end + 1 : found;
+		if (!check) {
+			buf_puts(&text, word);
+			at += strlen(word);
+		}
+	}
+	buf_puts(&text, at);
+	return buf_detach(&text);
+}
+
 char *my_text_engine(const char *create)
 {
 	static const char word[] = " ENGINE=";

@@ -71,26 +71,37 @@ static inline bool copy_step(char *to, const char *p)
 }
 #endif
 
-/* Up to seven bytes. */
+static inline uint64_t load_4(const char *p)
+{
+	uint32_t v;
+
+	memcpy(&v, p, sizeof v);
+	return v;
+}
+
+static inline uint64_t load_2(const char *p)
+{
+	uint16_t v;
+
+	memcpy(&v, p, sizeof v);
+	return v;
+}
+
+/* One to seven bytes, put together in a register: what overlaps is equal. */
 static inline char *put_tail(char *to, const char *p, size_t n)
 {
-	uint64_t v = ONES;
-	char *at = (char *)&v;
+	uint64_t v;
 
-	if (n & 4) {
-		memcpy(at, p, 4);
-		at += 4;
-		p += 4;
-	}
-	if (n & 2) {
-		memcpy(at, p, 2);
-		at += 2;
-		p += 2;
-	}
-	if (n & 1)
-		*at = *p;
-	if (special_of_8(v))
-		return put_bytes(to, (const char *)&v, n);
+	if (__BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__)
+		return put_bytes(to, p, n);
+	if (n >= 4)
+		v = load_4(p) | load_4(p + n - 4) << 8 * (n - 4);
+	else if (n >= 2)
+		v = load_2(p) | load_2(p + n - 2) << 8 * (n - 2);
+	else
+		v = (unsigned char)*p;
+	if (special_of_8(v | ONES << 8 * n))
+		return put_bytes(to, p, n);
 	memcpy(to, &v, sizeof v); /* there is room: see my_row_text */
 	return to + n;
 }

@@ -48,7 +48,6 @@ static const struct variable loading[] = {
 	{"unique_checks", "0"},
 	{"foreign_key_checks", "0"},
 	{"check_constraint_checks", "0"},
-	{"max_error_count", "65535"},
 	{"restrict_fk_on_non_standard_key", "0"},
 	{"system_versioning_alter_history", "KEEP"},
 	{"system_versioning_insert_history", "1"},
@@ -61,6 +60,7 @@ static const struct variable loading_if_may[] = {
 	{"sql_require_primary_key", "0"},
 	{"sql_generate_invisible_primary_key", "0"},
 	{"innodb_strict_mode", "0"},
+	{"max_error_count", "65535"},
 	{"enforce_storage_engine", "NULL"},
 };
 

@@ -82,12 +82,9 @@ static void take(char **to, const char *value)
 	*to = value && *value ? xstrdup(value) : NULL;
 }
 
-static bool same_text(const char *a, const char *b) { return a && b ? !strcmp(a, b) : a == b; }
+static bool same_text(const char *a, const char *b) { return a && b && !strcmp(a, b); }
 
-static bool same_point(const struct point *a, const struct point *b)
-{
-	return a->file && same_text(a->file, b->file) && same_text(a->position, b->position);
-}
+static bool same_point(const struct point *a, const struct point *b) { return same_text(a->file, b->file) && same_text(a->position, b->position); }
 
 static enum status add_status(void *ctx, char *const *field, const unsigned long *len UNUSED, unsigned fields UNUSED, struct error *err UNUSED)
 {

@@ -450,7 +450,7 @@ static void move_money(void *arg)
 	struct error err = ERROR_INIT;
 	CLEANUP(my_conn_freep) struct my_conn *c = NULL;
 
-	CHECK_OK(my_session_open_load(&run, &m->s->e, "shop", &c, &err), err);
+	CHECK_OK(my_session_open(&run, &m->s->e, "shop", &c, &err), err);
 	for (; !atomic_load(&m->stop); m->moves++) {
 		CHECK_OK(my_conn_command(&run, c, "START TRANSACTION", &err), err);
 		CHECK_OK(my_conn_commandf(&run, c, &err, "UPDATE a SET v = v - 1 WHERE id = %u", m->moves % 100), err);

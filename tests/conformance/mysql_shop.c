@@ -80,7 +80,7 @@ void shop_make(struct shop *f, const char *const *settings)
 		run_all(f, shop_mariadb);
 }
 
-const char shop_digest[] = "SELECT concat_ws('|', count(*), sum(amount), min(state), max(at), min(note), sum(f), sum(b+0), max(astext(g)),"
+const char shop_digest[] = "SELECT concat_ws('|', count(*), sum(amount), min(state), max(at), min(note), sum(f), sum(b+0), max(ST_AsText(g)),"
 			     " max(hex(raw))) FROM orders";
 
 void shop_check(struct shop *f, const char *db)

@@ -210,6 +210,9 @@ TEST("MySQL: words of recorded statements are found outside of quotes only")
 	CHECK(my_text_uses_sequence("`a` int DEFAULT nextval(`shop`.`s`)", "shop", "s"));
 	CHECK(!my_text_uses_sequence("`a` int DEFAULT nextval(`other`.`s`)", "shop", "s"));
 	CHECK(!my_text_uses_sequence("`a` text DEFAULT 'nextval(`s`)'", "shop", "s"));
+	CLEANUP(cstr_release) char *nameless = my_text_nameless_checks("(`a` int COMMENT 'CONSTRAINT `x` CHECK', CONSTRAINT `c` CHECK ((`a` > 0)), CONSTRAINT"
+								     " `f` FOREIGN KEY (`a`))");
+	CHECK_STR(nameless, "(`a` int COMMENT 'CONSTRAINT `x` CHECK', CHECK ((`a` > 0)), CONSTRAINT `f` FOREIGN KEY (`a`))");
 	my_text_account("a@b@%", &name, &host);
 	CHECK_STR(name, "a@b");
 	CHECK_STR(host, "%");
