@@ -81,9 +81,13 @@ static enum status read_items(struct table *t, struct my_lex *l, struct error *e
 {
 	t->open = l->at;
 	do {
+		const char *from = l->at;
+
 		my_lex_next(l);
 		const struct my_lex first = *l;
-
+		/* A comment there would belong to no item. */
+		if (from + strspn(from, " \n\t\r\v\f") != first.p)
+			return bad(err);
 		for (; !(l->depth == 1 && my_lex_sign(l, ',')) && !(l->depth == 0 && my_lex_sign(l, ')')); my_lex_next(l))
 			if (l->kind == MY_WORD_END || l->kind == MY_WORD_BAD)
 				return bad(err);
@@ -151,7 +155,7 @@ static void key_columns(const struct item *i, bool whole, struct strlist *to)
 	struct my_lex l = my_lex_of(i->p, NULL);
 	bool first = false;
 
-	for (my_lex_next(&l); l.p < i->end && !(my_lex_sign(&l, ')') && !l.depth); my_lex_next(&l)) {
+	for (my_lex_next(&l); l.p < i->end && l.kind != MY_WORD_BAD && !(my_lex_sign(&l, ')') && !l.depth); my_lex_next(&l)) {
 		if (l.depth == 1 && first && l.kind == MY_WORD_NAME)
 			strlist_take(to, my_lex_unquoted(&l));
 		else if (l.depth == 1 && first)
@@ -333,7 +337,7 @@ char *my_ddl_without_counter(const char *create)
 	if (read_table(create, &t, &err))
 		return xstrdup(create);
 	struct my_lex l = my_lex_of(create, NULL), word = l;
-	for (my_lex_next(&l); l.kind != MY_WORD_END; my_lex_next(&l)) {
+	for (my_lex_next(&l); l.kind != MY_WORD_END && l.kind != MY_WORD_BAD; my_lex_next(&l)) {
 		if (l.depth == 1 && l.p < t.close)
 			cut_charset(&e, &l);
 		if (l.depth > 1 && l.p < t.close)

@@ -103,6 +103,8 @@ static enum status read_rename(const struct load_request *q, const struct load_n
 
 enum status my_load_wish_rename(const struct load_request *q, const char *scope, char **to, struct error *err)
 {
+	CLEANUP(cstr_release) char *told = NULL;
+
 	*to = NULL;
 	for (size_t i = 0; i < q->renames; i++) {
 		CLEANUP(rename_release) struct rename r = {.of_database = false};
@@ -111,16 +113,16 @@ enum status my_load_wish_rename(const struct load_request *q, const char *scope,
 			return err->code;
 		if (!r.of_database || strcmp(r.from.table, scope))
 			continue;
-		free(*to);
-		*to = xstrdup(r.to.table);
+		free(told);
+		told = xstrdup(r.to.table);
 	}
-	if (q->into_database && *to && strcmp(q->into_database, *to))
-		return error_set(err, ST_USAGE, "--into names the database %s, --rename %s", q->into_database, *to);
+	if (q->into_database && told && strcmp(q->into_database, told))
+		return error_set(err, ST_USAGE, "--into names the database %s, --rename %s", q->into_database, told);
 	if (q->into_database && q->scopes->len > 1)
 		return error_set(err, ST_USAGE, "--into names the database %s, but %zu databases are to be restored",
 				 q->into_database, q->scopes->len);
-	if (q->into_database && !*to)
-		*to = xstrdup(q->into_database);
+	*to = told ? told : q->into_database ? xstrdup(q->into_database) : NULL;
+	told = NULL;
 	return ST_OK;
 }
 

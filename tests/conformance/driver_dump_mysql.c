@@ -550,7 +550,6 @@ TEST("MySQL dump: an account that may lock nothing but tables still sees one mom
 {
 	struct my_test_server s;
 	CLEANUP(cstr_release) char *url = NULL;
-	struct mover m = {.s = &s};
 	struct error err = ERROR_INIT;
 	static struct steps t;
 
@@ -558,7 +557,6 @@ TEST("MySQL dump: an account that may lock nothing but tables still sees one mom
 	make_accounts(&s);
 	as_account(&s, &url, "GRANT SELECT, UPDATE, LOCK TABLES, SHOW VIEW, TRIGGER, EVENT ON *.* TO few@'127.0.0.1'");
 	dump_sums(&s, "under LOCK TABLES ... READ", false);
-	(void)m;
 	s.e.url = s.url;
 	s.password.value = NULL;
 	sql_lines(&s, NULL, "REVOKE LOCK TABLES ON *.* FROM few@'127.0.0.1';;");
@@ -683,8 +681,6 @@ static void check_ranges(struct my_test_server *s, const char *table, const char
 	steps_start(&parts, s, "shop");
 	read_counting(&parts, &most);
 	CHECK_OK(steps_end(&parts, &err), err);
-	fprintf(stderr, "%s: %zu units, at most %llu of %llu rows\n", table, parts.units, (unsigned long long)most,
-		(unsigned long long)parts.object[0].count);
 	CHECK_INT(parts.object[0].count, whole.object[0].count);
 	CHECK(hash128_equal(digest_of(&parts.object[0]), digest_of(&whole.object[0])));
 	CHECK(parts.units >= least);
