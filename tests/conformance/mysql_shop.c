@@ -48,8 +48,10 @@ static const char *const shop_mariadb[] = {
 
 void shop_start(struct shop *f, const char *const *settings)
 {
+	static const char *const usual[] = {"local_infile=1", NULL}; /* MySQL forbids it by default */
+
 	*f = (struct shop){.s = {.driver = &driver_mysql}};
-	my_test_server_start(&f->my, settings);
+	my_test_server_start(&f->my, settings ? settings : usual);
 	f->s.notes = f->my.notes;
 	f->s.e = f->my.e;
 }
