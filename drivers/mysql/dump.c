@@ -21,26 +21,24 @@ static enum status check_lag(struct run *run, const struct my_dump *d, struct du
 	return error_hint(err, "Look at the replication of this server, or take the backup from its source.");
 }
 
-/* It has to be the session's own for as long as the dump lasts: against changes of tables and accounts. */
+/* lock_ddl: the lock ends with its session, which has to live as long as the dump. */
 static enum status open_guard(struct run *run, struct my_dump *d, struct error *err)
 {
-	CLEANUP(error_release) struct error refused = ERROR_INIT;
-
-	if (d->server.mariadb || d->server.number < 80000)
+	if (!my_params(d->e)->lock_ddl)
 		return ST_OK;
+	if (d->server.mariadb || d->server.number < 80000) {
+		error_set(err, ST_CONFIG, "lock_ddl asks for LOCK INSTANCE FOR BACKUP, which %s %s does not know", d->server.mariadb ? "MariaDB" : "MySQL",
+			  d->server.version);
+		return error_hint(err, "Leave lock_ddl out: a table that is altered during the backup ends it with the table's name.");
+	}
 	if (my_session_open(run, d->e, NULL, &d->guard, err))
 		return err->code;
-	if (!my_conn_command(run, d->guard, "LOCK INSTANCE FOR BACKUP", &refused)) {
-		notes_add(d->e->notes, "LOCK INSTANCE FOR BACKUP: changes of tables, routines and accounts, and PURGE BINARY LOGS, wait until the backup "
-				       "has ended");
+	if (!my_conn_command(run, d->guard, "LOCK INSTANCE FOR BACKUP", err)) {
+		notes_add(d->e->notes, "lock_ddl: changes of tables, routines and accounts, and PURGE BINARY LOGS, wait until the backup has ended");
 		return ST_OK;
 	}
-	if (my_conn_errno(&refused) == 1227) {
-		notes_add(d->e->notes, "this account has no right BACKUP_ADMIN: a change of a table during the backup ends the backup");
-		my_conn_freep(&d->guard);
-		return ST_OK;
-	}
-	error_move(err, &refused);
+	if (my_conn_errno(err) == 1227)
+		error_hint(err, "GRANT BACKUP_ADMIN ON *.* to the account of the backup, or leave lock_ddl out.");
 	if (my_conn_errno(err) == 1205)
 		error_hint(err, "A change of a table runs for longer than lock_timeout. Run again when it is over.");
 	return error_add(err, "LOCK INSTANCE FOR BACKUP");
@@ -98,7 +96,7 @@ static enum status try_snapshot(struct run *run, struct my_dump *d, struct my_sn
 static enum status take_snapshot(struct run *run, struct my_dump *d, struct strlist *limits, struct error *err)
 {
 	struct my_conn **c = xcalloc(d->pooled + 1, sizeof(struct my_conn *));
-	struct my_snapshot_request q = {.e = d->e, .server = &d->server, .c = c, .n = d->pooled + 1, .guard = d->guard};
+	struct my_snapshot_request q = {.e = d->e, .server = &d->server, .c = c, .n = d->pooled + 1};
 	bool stood_still = false;
 	enum status st = ST_OK;
 
@@ -235,7 +233,8 @@ enum status my_inventory(struct run *run, void *dump, const struct inventory_sin
 	return my_snapshot_let_go(run, d->c, err);
 }
 
-/* Instant changes of a table leave no other trace. */
+/* Instant changes of a table leave no other trace on MariaDB. (MySQL 8 answers out of the snapshot, and refuses by itself to read a table that was
+ * altered since: 1412.) */
 static enum status check_definitions(struct run *run, struct my_dump *d, struct error *err)
 {
 	CLEANUP(my_listing_release) struct my_listing now = MY_LISTING_INIT;
@@ -251,11 +250,7 @@ static enum status check_definitions(struct run *run, struct my_dump *d, struct 
 	}
 	for (size_t i = 0; !altered && i < now.tables; i++)
 		altered = my_listed_named(then, now.table[i].name) ? NULL : now.table[i].name;
-	if (!altered)
-		return ST_OK;
-	error_set(err, ST_SERVER, "table %s was altered while it was dumped; run it again", altered);
-	err->retry = true;
-	return err->code;
+	return altered ? my_dump_altered(d, altered, err) : ST_OK;
 }
 
 enum status my_scope_end(struct run *run, void *dump, const struct entry_sink *entries, struct error *err)
@@ -312,7 +307,7 @@ enum status my_dump_unit(struct run *run, void *worker, const struct dump_unit *
 		return err->code;
 	if (my_unit_read(run, w->p->c, w->d->table[u->cookie], u, rows, err)) {
 		w->p->lost = true;
-		return err->code;
+		return my_unit_altered(w->d, w->d->table[u->cookie]->shown, err);
 	}
 	return ST_OK;
 }

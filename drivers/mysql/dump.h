@@ -83,7 +83,7 @@ struct my_dump {
 	struct my_pooled *pool;  /* sessions that have joined the snapshot */
 	size_t pooled;
 	struct my_conn *c;       /* the coordinator's, one more */
-	struct my_conn *guard;   /* MySQL: holds LOCK INSTANCE FOR BACKUP; NULL */
+	struct my_conn *guard;   /* lock_ddl: holds LOCK INSTANCE FOR BACKUP; NULL */
 	struct my_snapshot snapshot;
 
 	/* The open scope. */
@@ -107,8 +107,9 @@ void my_dump_limits(const char *database, const struct my_listing *l, struct str
 /* dump_unit.c */
 enum status my_unit_read(struct run *run, struct my_conn *c, struct my_table *t, const struct dump_unit *u, struct row_sink *rows,
 			 struct error *err) MUST_CHECK;
-/* Says so where the error means that a table was altered meanwhile. */
-enum status my_unit_altered(struct error *err, const char *shown);
+/* An error of the server about a table; says so where it means that the table was altered meanwhile. Return err->code. */
+enum status my_unit_altered(const struct my_dump *d, const char *shown, struct error *err);
+enum status my_dump_altered(const struct my_dump *d, const char *shown, struct error *err); /* the table was */
 
 /* dump_files.c: a file that is made in a spool first, since its size is not known before. */
 struct spool *my_entry_spool(const struct my_dump *d);

@@ -97,7 +97,7 @@ static enum status give_table(struct run *run, struct my_dump *d, const struct m
 	t->shown = shown ? xstrdup(shown) : xstrdup(buf_str(&name));
 	buf_release(&name);
 	if (plan_reading(run, d, l, f, t, err))
-		return my_unit_altered(err, t->shown);
+		return my_unit_altered(d, t->shown, err);
 	if (!d->recorded)
 		t->load = load_statement(f);
 	const char *component[] = {l->name};

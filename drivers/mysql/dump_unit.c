@@ -18,8 +18,22 @@ static enum status give_row(void *ctx, char *const *field, const unsigned long *
 	return r->rows->row(r->rows, r->line.data, r->line.len, err);
 }
 
+static enum status run_again(const struct my_dump *d, struct error *err)
+{
+	err->retry = true;
+	return error_hint(err, d->server.mariadb || d->server.number < 80000 || d->guard
+				       ? "Run the backup again when no migration is at work."
+				       : "Run the backup again when no migration is at work; lock_ddl: true makes migrations wait.");
+}
+
+enum status my_dump_altered(const struct my_dump *d, const char *shown, struct error *err)
+{
+	error_set(err, ST_SERVER, "table %s was altered while it was dumped", shown);
+	return run_again(d, err);
+}
+
 /* Table definition has changed; no such table, column or object; the server's own words would not tell what to do. */
-enum status my_unit_altered(struct error *err, const char *shown)
+enum status my_unit_altered(const struct my_dump *d, const char *shown, struct error *err)
 {
 	unsigned number = my_conn_errno(err);
 
@@ -28,10 +42,9 @@ enum status my_unit_altered(struct error *err, const char *shown)
 	CLEANUP(cstr_release) char *said = xstrdup(error_text(err));
 	char native[sizeof err->native];
 	memcpy(native, err->native, sizeof native);
-	error_set(err, ST_SERVER, "table %s was altered while it was dumped; run it again (%s)", shown, said);
+	error_set(err, ST_SERVER, "table %s was altered while it was dumped (%s)", shown, said);
 	error_native(err, native);
-	err->retry = true;
-	return err->code;
+	return run_again(d, err);
 }
 
 enum status my_unit_read(struct run *run, struct my_conn *c, struct my_table *t, const struct dump_unit *u, struct row_sink *rows,
@@ -44,7 +57,7 @@ enum status my_unit_read(struct run *run, struct my_conn *c, struct my_table *t,
 	my_ranges_where(&t->ranges, u->range, &sql);
 	buf_puts(&sql, t->order);
 	if (my_snapshot_savepoint(run, c, err) || my_conn_each(run, c, buf_str(&sql), give_row, &r, err) || my_snapshot_let_go(run, c, err))
-		return my_unit_altered(err, t->shown);
+		return err->code;
 	atomic_fetch_add(&t->rows, r.count);
 	return ST_OK;
 }

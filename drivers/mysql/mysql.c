@@ -11,6 +11,8 @@ static const struct setting settings[] = {
 	 .arg = "SIZE", .help = "read a table in ranges of its primary key when it is larger", .offset = AT(split_above)},
 	{.scope = SCOPE_SOURCE, .key = "lock_timeout", .flag = "lock-timeout", .type = SET_DURATION, .def = "60s", .commands = COMMANDS, .arg = "TIME",
 	 .help = "give up when a table stays locked by somebody else for so long; no writer is blocked longer either", .offset = AT(lock_timeout)},
+	{.scope = SCOPE_SOURCE, .key = "lock_ddl", .flag = "lock-ddl", .type = SET_BOOL, .commands = CMD_BACKUP,
+	 .help = "MySQL: changes of tables, routines and accounts wait until the backup has ended (LOCK INSTANCE FOR BACKUP)", .offset = AT(lock_ddl)},
 	{.scope = SCOPE_SOURCE, .key = "connect_timeout", .type = SET_DURATION, .def = "30s", .arg = "TIME",
 	 .help = "give up when a connection is not made within this time", .offset = AT(connect_timeout)},
 	{.scope = SCOPE_SOURCE, .key = "tls_cert", .type = SET_STRING, .arg = "FILE", .help = "certificate that drtool shows to the server",

@@ -178,7 +178,7 @@ static enum status by_binlog_points(struct run *run, const struct my_snapshot_re
 static enum status read_log_status(struct run *run, const struct my_snapshot_request *q, char **text, struct error *err)
 {
 	free(*text);
-	return my_conn_value(run, q->guard,
+	return my_conn_value(run, q->c[0],
 			     "SELECT CONCAT(CAST(`LOCAL` AS CHAR), '\n', CAST(`REPLICATION` AS CHAR)) FROM performance_schema.log_status", text, err);
 }
 
@@ -240,7 +240,7 @@ static enum status without_locks(struct run *run, const struct my_snapshot_reque
 	*done = false;
 	if (binlog_is_whole(run, q, &whole, err))
 		return err->code;
-	if (!whole || (!q->server->mariadb && !q->guard))
+	if (!whole || (!q->server->mariadb && q->server->number < 80000))
 		return ST_OK;
 	while (!*done && run_mono(run).us < end.us) {
 		enum status st = q->server->mariadb ? by_binlog_points(run, q, p, done, &refused) : by_log_status(run, q, p, done, &refused);

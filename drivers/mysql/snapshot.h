@@ -13,13 +13,12 @@ struct my_snapshot {
 };
 void my_snapshot_release(struct my_snapshot *s);
 
-/* The sessions that shall see one moment. guard: one more, that holds no transaction; NULL where none is there. */
+/* The sessions that shall see one moment. */
 struct my_snapshot_request {
 	const struct endpoint *e;
 	const struct my_server *server;
 	struct my_conn **c;
 	size_t n;
-	struct my_conn *guard;
 	const struct strlist *tables; /* quoted names, to be locked where nothing else is allowed */
 };
 /* Ends what transactions they have, and begins one in each: all see the same commits. The least intrusive way that server and account allow,
