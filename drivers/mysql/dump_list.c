@@ -190,7 +190,7 @@ enum status my_list_keys(struct run *run, struct my_conn *c, const char *databas
 
 enum { COL_TABLE, COL_NAME, COL_DATA_TYPE, COL_TYPE, COL_EXPRESSION, COL_EXTRA, COL_PRECISION, COL_SCALE, COL_CHARSET, COL_COLLATION, COL_FIELDS };
 
-static enum my_key_kind kind_of(const char *type, const char *charset)
+static enum my_key_kind kind_of(const char *type, const char *charset, const char *collation)
 {
 	static const struct {
 		const char *type;
@@ -204,8 +204,11 @@ static enum my_key_kind kind_of(const char *type, const char *charset)
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
 		if (!strcmp(type, kinds[i].type))
 			return kinds[i].kind;
-	/* Numbers compare with ENUM and SET as keys do, texts do not; both are rare. */
-	return charset && strcmp(type, "enum") && strcmp(type, "set") ? MY_KEY_TEXT : MY_KEY_NOT;
+	/* Numbers compare with ENUM and SET as keys do, texts do not; both are rare. CHAR without padding MariaDB sorts with its blanks and compares
+	 * without them: what sorts below a blank ('a\t' beside 'a') would be in no range. */
+	if (!charset || !strcmp(type, "enum") || !strcmp(type, "set") || (!strcmp(type, "char") && collation && strstr(collation, "_nopad_")))
+		return MY_KEY_NOT;
+	return MY_KEY_TEXT;
 }
 
 static bool is_binary(const char *collation)
@@ -222,7 +225,7 @@ static void complete_key(struct my_key *key, char *const *field)
 
 		if (strcmp(c->name, field[COL_NAME]) || c->charset)
 			continue;
-		c->kind = kind_of(field[COL_DATA_TYPE], field[COL_CHARSET]);
+		c->kind = kind_of(field[COL_DATA_TYPE], field[COL_CHARSET], field[COL_COLLATION]);
 		c->charset = xstrdup(field[COL_CHARSET] ? field[COL_CHARSET] : "binary");
 		c->folds = !is_binary(field[COL_COLLATION]);
 	}

@@ -47,6 +47,27 @@ enum status my_unit_altered(const struct my_dump *d, const char *shown, struct e
 	return run_again(d, err);
 }
 
+static enum status take_warning(void *ctx, char *const *field, const unsigned long *len UNUSED, unsigned fields UNUSED, struct error *err UNUSED)
+{
+	struct buf *to = ctx;
+
+	if (!to->len && strcasecmp(field[0], "Note"))
+		buf_printf(to, "%s: %s", field[1], field[2]);
+	return ST_OK;
+}
+
+/* Where a value cannot be given as it is, servers may give another, with no more than a warning. */
+static enum status check_warnings(struct run *run, struct my_conn *c, struct error *err)
+{
+	CLEANUP(buf_release) struct buf first = BUF_INIT;
+
+	if (!my_conn_warning_count(c))
+		return ST_OK;
+	if (my_conn_each(run, c, "SHOW WARNINGS", take_warning, &first, err))
+		return err->code;
+	return first.len ? error_set(err, ST_SERVER, "the server gave rows otherwise than they are: %s", buf_str(&first)) : ST_OK;
+}
+
 enum status my_unit_read(struct run *run, struct my_conn *c, struct my_table *t, const struct dump_unit *u, struct row_sink *rows,
 			 struct error *err)
 {
@@ -56,7 +77,8 @@ enum status my_unit_read(struct run *run, struct my_conn *c, struct my_table *t,
 	buf_puts(&sql, t->select);
 	my_ranges_where(&t->ranges, u->range, &sql);
 	buf_puts(&sql, t->order);
-	if (my_snapshot_savepoint(run, c, err) || my_conn_each(run, c, buf_str(&sql), give_row, &r, err) || my_snapshot_let_go(run, c, err))
+	if (my_snapshot_savepoint(run, c, err) || my_conn_each(run, c, buf_str(&sql), give_row, &r, err) || check_warnings(run, c, err) ||
+	    my_snapshot_let_go(run, c, err))
 		return err->code;
 	atomic_fetch_add(&t->rows, r.count);
 	return ST_OK;
