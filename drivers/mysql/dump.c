@@ -34,7 +34,7 @@ static enum status open_guard(struct run *run, struct my_dump *d, struct error *
 	if (my_session_open(run, d->e, NULL, &d->guard, err))
 		return err->code;
 	if (!my_conn_command(run, d->guard, "LOCK INSTANCE FOR BACKUP", err)) {
-		notes_add(d->e->notes, "lock_ddl: changes of tables, routines and accounts, and PURGE BINARY LOGS, wait until the backup has ended");
+		notes_tell(d->e->notes, "lock_ddl: changes of tables, routines and accounts, and PURGE BINARY LOGS, wait until the backup has ended");
 		return ST_OK;
 	}
 	if (my_conn_errno(err) == 1227)

@@ -58,7 +58,7 @@ static enum status choose_log(struct run *run, struct my_load *l, struct my_conn
 	if (!l->unlogged && (why.code == ST_CANCELLED || why.code == ST_DEADLINE || why.code == ST_UNREACHABLE))
 		return error_move(err, &why);
 	if (l->unlogged && !l->q->scratch)
-		notes_add(l->e->notes, "the restore is not in the binlog of the server: a point in time after it needs a new backup");
+		notes_tell(l->e->notes, "the restore is not in the binlog of the server: a point in time after it needs a new backup");
 	return ST_OK;
 }
 

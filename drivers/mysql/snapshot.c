@@ -373,10 +373,10 @@ static enum status with_locks(struct run *run, const struct my_snapshot_request 
 static void say(const struct my_snapshot_request *q, const struct my_snapshot *s)
 {
 	if (s->blocked.us)
-		notes_add(q->e->notes, "%zu connections see one moment, taken %s: writers waited at most %.1f ms", q->n, s->way,
+		notes_tell(q->e->notes, "%zu connections see one moment, taken %s: writers waited at most %.1f ms", q->n, s->way,
 			  (double)s->blocked.us / 1000);
 	else
-		notes_add(q->e->notes, "%zu connections see one moment, proven by %s: no lock, writers did not wait", q->n, s->way);
+		notes_tell(q->e->notes, "%zu connections see one moment, proven by %s: no lock, writers did not wait", q->n, s->way);
 }
 
 enum status my_snapshot_take(struct run *run, const struct my_snapshot_request *q, struct my_snapshot *s, struct error *err)

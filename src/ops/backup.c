@@ -91,7 +91,7 @@ static enum status check_identity(struct backing_up *b, struct store *store, str
 	if (st || !was.identity || !strcmp(was.identity, b->info.identity))
 		return st;
 	if (b->q->new_identity) {
-		notes_add(b->env->notes, "new identity %s accepted (before: %s): %s", b->info.identity, was.identity, b->q->because);
+		notes_tell(b->env->notes, "new identity %s accepted (before: %s): %s", b->info.identity, was.identity, b->q->because);
 		return ST_OK;
 	}
 	error_set(err, ST_REFUSED, "source %s in store %s belongs to server %s, but this is server %s", name, store->name, was.identity, b->info.identity);
@@ -127,7 +127,7 @@ static void describe(struct backing_up *b)
 	if (b->q->tags)
 		copy_list(&m->tags, b->q->tags);
 	if (m->has_password_hashes)
-		notes_add(b->env->notes, "the backup holds password hashes of roles and is not encrypted: keep the store private");
+		notes_add(b->env->notes, "the backup holds password hashes and is not encrypted: keep the store private");
 	for (size_t i = 0; i < b->info.uncovered.len; i++)
 		if (!b->q->covered || !strlist_matches(b->q->covered, b->info.uncovered.item[i])) {
 			CLEANUP(cstr_release) char *text = uncovered_text(b->info.uncovered.item[i]);
