@@ -46,7 +46,7 @@ struct probe_database {
 struct probe {
 	char *identity;       /* of the server, for ever: system identifier */
 	char *version;        /* "15.20" */
-	char *role;           /* "primary"; else what the engine calls one that follows another: "standby", "replica" */
+	char *role;           /* "primary"; else what the engine calls one that follows another: "standby", "replica"; "unknown" */
 	struct instant data_time; /* of the newest applied change; primary: now */
 	struct probe_database *database; /* those a person could connect to, by name */
 	size_t databases;
@@ -84,6 +84,7 @@ struct dump_info {
 	char *oldest_client;         /* oldest stock client that reads the result */
 	char *restore_text;          /* RESTORE.txt: exact stock commands; NULL for digests. \001NAME\001 stands for the folder of scope NAME, as a word of a shell */
 	struct strlist not_contained;
+	json_t *replication;         /* of one that follows another: what it follows and how far it was, for the manifest; NULL */
 	bool has_password_hashes;
 };
 void dump_info_release(struct dump_info *i);

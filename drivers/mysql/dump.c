@@ -2,6 +2,7 @@
 
 #include "drivers/mysql/inventory.h"
 #include "drivers/mysql/session.h"
+#include "drivers/mysql/upstream.h"
 #include "drivers/mysql/users.h"
 #include "util/failpoint.h"
 
@@ -9,14 +10,26 @@
 
 /* ---- sessions ---- */
 
-static enum status check_lag(struct run *run, const struct my_dump *d, struct duration most, struct error *err)
+static enum status check_age(const struct my_dump *d, struct duration most, struct error *err)
 {
+	const struct my_server *s = &d->server;
 	CLEANUP(buf_release) struct buf age = BUF_INIT;
-	struct duration lag = instant_diff(run_now(run), d->server.data_time);
 
-	if (!d->server.replica || !most.us || lag.us <= most.us)
+	if (!strcmp(s->role, MY_ROLE_UNKNOWN) && most.us) {
+		error_set(err, ST_DENIED, "this account may not see whether the server is a replica and how far behind (max_lag is set)");
+		return error_hint(err, "GRANT %s ON *.* TO the backup user.", my_upstream_right(d->c));
+	}
+	if (!strcmp(s->role, MY_ROLE_UNKNOWN))
+		notes_add(d->e->notes, "this account lacks %s, so it is not known whether the server is a replica, nor how old its data are then",
+			  my_upstream_right(d->c));
+	if (s->stale) {
+		error_set(err, s->denied ? ST_DENIED : ST_SERVER, "the server is a replica, and %s: how old its data are is not known", s->stale);
+		err->retry = !s->denied;
+		return error_hint(err, "%s", s->denied ? "Give it the right, or take the backup from its source." : MY_REPLICA_HINT);
+	}
+	if (!most.us || s->lag.us <= most.us)
 		return ST_OK;
-	duration_print(lag, &age);
+	duration_print(s->lag, &age);
 	error_set(err, ST_FAILED, "the data of this replica is %s old, more than max_lag allows", buf_str(&age));
 	return error_hint(err, "Look at the replication of this server, or take the backup from its source.");
 }
@@ -128,13 +141,13 @@ static enum status open_server(struct run *run, struct my_dump *d, const struct 
 		return err->code;
 	info->identity = xstrdup(d->server.identity);
 	info->version = xstrdup(d->server.version);
-	info->role = xstrdup(d->server.replica ? "replica" : "primary");
+	info->role = xstrdup(d->server.role);
 	info->data_time = d->server.data_time;
 	for (size_t i = 0; d->recorded && i < q->scopes; i++)
 		my_dump_add_scope(d, q->scope[i].name, q->scope[i].database);
 	if (d->recorded)
 		return ST_OK;
-	return check_lag(run, d, q->max_lag, err) || my_dump_choose(run, d, q, info, err) ? err->code : ST_OK;
+	return check_age(d, q->max_lag, err) || my_dump_choose(run, d, q, info, err) ? err->code : ST_OK;
 }
 
 static enum status prepare(struct run *run, struct my_dump *d, const struct dump_request *q, struct dump_info *info, struct error *err)
@@ -150,6 +163,7 @@ static enum status prepare(struct run *run, struct my_dump *d, const struct dump
 		return err->code;
 	if (d->recorded)
 		return ST_OK;
+	info->replication = json_incref(d->snapshot.replication);
 	info->oldest_client = xstrdup(d->server.mariadb ? "mariadb 10.5" : "mysql 8.0");
 	my_restore_text(d, info, &text);
 	info->restore_text = buf_detach(&text);

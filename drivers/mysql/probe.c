@@ -3,6 +3,7 @@
 #include "drivers/mysql/mydriver.h"
 #include "drivers/mysql/server.h"
 #include "drivers/mysql/session.h"
+#include "drivers/mysql/upstream.h"
 
 #define CONNECTIONS_LEAST 4 /* --jobs 2, the coordinator's, and the guard's */
 
@@ -272,7 +273,12 @@ enum status my_probe(struct run *run, const struct endpoint *e, bool want_empty,
 		return st;
 	p->identity = xstrdup(s.identity);
 	p->version = xstrdup(s.version);
-	p->role = xstrdup(s.replica ? "replica" : "primary");
+	p->role = xstrdup(s.role);
+	if (s.stale)
+		strlist_take(&p->impossible, xasprintf("the server is a replica, and %s: how old its data are is not known", s.stale));
+	if (!strcmp(s.role, MY_ROLE_UNKNOWN))
+		strlist_take(&p->limits, xasprintf("whether the server is a replica is not known, so max_lag cannot be kept (GRANT %s would change"
+						   " that)", my_upstream_right(c)));
 	p->data_time = s.data_time;
 	return ST_OK;
 }

@@ -4,17 +4,27 @@
 
 #include "drivers/mysql/conn.h"
 
+#define MY_ROLE_PRIMARY "primary"
+#define MY_ROLE_REPLICA "replica"
+#define MY_ROLE_UNKNOWN "unknown" /* this account may not see whether it follows another */
+
 struct my_server {
 	char *identity;     /* MySQL: server_uuid. MariaDB, which has none: made of the time its system tables were made */
 	char *version;      /* "10.11.19-MariaDB", "9.7.4" */
-	bool mariadb, replica;
+	bool mariadb;
 	int number;         /* 101119 */
+	const char *role;   /* MY_ROLE_* */
+	bool replica;
+	char *stale;        /* replica: why nobody can tell how old its data are; NULL */
+	bool denied;        /* stale only for want of a right */
+	struct duration lag;      /* replica: behind its source */
 	struct instant data_time; /* replica: time of the newest applied change; else now */
 	bool binlog;        /* log_bin */
 	int lower_case;     /* lower_case_table_names */
 	uint64_t max_packet;/* max_allowed_packet */
 };
-/* Fails where a replica's threads stand still, since nobody knows how old its data are. */
+/* What to do about a replica whose data nobody can date. */
+#define MY_REPLICA_HINT "Start it; where this server is no replica any more, RESET REPLICA ALL says so."
 enum status my_server_look(struct run *run, struct my_conn *c, struct my_server *s, struct error *err) MUST_CHECK;
 void my_server_release(struct my_server *s);
 

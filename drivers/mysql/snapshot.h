@@ -10,6 +10,7 @@ struct my_snapshot {
 	struct instant time;
 	struct duration blocked; /* how long writers waited */
 	const char *way;         /* in words */
+	json_t *replication;     /* of a replica: dump_info.replication; NULL */
 };
 void my_snapshot_release(struct my_snapshot *s);
 

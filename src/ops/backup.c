@@ -119,6 +119,7 @@ static void describe(struct backing_up *b)
 	m->tool_version = xstrdup(DRTOOL_VERSION);
 	m->oldest_client = b->info.oldest_client ? xstrdup(b->info.oldest_client) : NULL;
 	m->data_time = b->info.data_time;
+	m->replication = json_incref(b->info.replication);
 	m->chunk_size = (uint32_t)b->env->global->chunk_size;
 	m->has_password_hashes = b->info.has_password_hashes;
 	copy_list(&m->client_tools, &b->info.tools);
