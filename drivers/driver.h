@@ -74,6 +74,8 @@ struct dump_request {
 	const struct recorded *recorded;
 	const struct recorded_scope *scope;
 	size_t scopes;
+	/* With recorded: what is read is the work of a restore with the endpoint's settings. */
+	bool restored, no_owner;
 };
 struct dump_info {
 	char *identity, *version, *role;
@@ -86,6 +88,7 @@ struct dump_info {
 	struct strlist not_contained;
 	json_t *replication;         /* of one that follows another: what it follows and how far it was, for the manifest; NULL */
 	bool has_password_hashes;
+	const char *not_compared;    /* kinds of the inventory that begin so may differ from what was recorded, as was asked for; NULL: none */
 };
 void dump_info_release(struct dump_info *i);
 struct scope_info {

@@ -267,17 +267,6 @@ void my_ddl_release(struct my_ddl_table *t)
 
 /* ---- names and options ---- */
 
-static void put_quoted(struct buf *to, const char *name)
-{
-	buf_putc(to, '`');
-	for (; *name; name++) {
-		if (*name == '`')
-			buf_putc(to, '`');
-		buf_putc(to, *name);
-	}
-	buf_putc(to, '`');
-}
-
 char *my_ddl_renamed(const char *create, const char *name)
 {
 	static const char *const kind[] = {"TABLE", "SEQUENCE", "DATABASE", NULL};
@@ -287,7 +276,7 @@ char *my_ddl_renamed(const char *create, const char *name)
 
 	if (!read_head(&l, kind, &old))
 		return NULL;
-	put_quoted(&quoted, name);
+	my_lex_quote(&quoted, name);
 	my_edit_put(&e, old.p, old.p + old.n, buf_str(&quoted));
 	return my_edit_end(&e);
 }
@@ -300,7 +289,7 @@ char *my_ddl_alter_database(const char *create, const char *name)
 	if (!read_head(&l, (const char *const[]){"DATABASE", NULL}, &old))
 		return NULL;
 	buf_puts(&b, "ALTER DATABASE ");
-	put_quoted(&b, name);
+	my_lex_quote(&b, name);
 	buf_puts(&b, old.p + old.n);
 	return buf_detach(&b);
 }

@@ -1,5 +1,6 @@
 #include "drivers/mysql/dump.h"
 
+#include "drivers/mysql/definers.h"
 #include "drivers/mysql/inventory.h"
 #include "drivers/mysql/session.h"
 #include "drivers/mysql/upstream.h"
@@ -143,6 +144,8 @@ static enum status open_server(struct run *run, struct my_dump *d, const struct 
 	info->version = xstrdup(d->server.version);
 	info->role = xstrdup(d->server.role);
 	info->data_time = d->server.data_time;
+	if (q->restored && (q->no_owner || my_definers_changed(d->e)))
+		info->not_compared = "definer of ";
 	for (size_t i = 0; d->recorded && i < q->scopes; i++)
 		my_dump_add_scope(d, q->scope[i].name, q->scope[i].database);
 	if (d->recorded)

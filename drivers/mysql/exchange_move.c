@@ -62,7 +62,7 @@ static enum status make_views(struct run *run, struct my_swap *s, const struct m
 	for (size_t i = 0; i < m->objects; i++)
 		if (m->object[i].kind == OBJECT_VIEW && !my_object_is_there(there, &m->object[i]))
 			view[n++] = &m->object[i];
-	enum status st = n ? my_views_make(run, s->c, view, n, MY_DEFINER_KEEP, s->e->notes, err) : ST_OK;
+	enum status st = n ? my_views_make(run, s->c, view, n, s->e->notes, err) : ST_OK;
 	free(view);
 	return st;
 }
@@ -80,7 +80,7 @@ static enum status make_kinds(struct run *run, struct my_swap *s, const struct m
 		if (o->kind < k.first || o->kind > k.last || o->kind == OBJECT_VIEW)
 			continue;
 		if ((!my_object_is_there(there, o) && my_object_make(run, s->c, o, NULL, err)) ||
-		    (o->kind == OBJECT_EVENT && my_event_status(run, s->c, o, MY_DEFINER_KEEP, s->e->notes, err)))
+		    (o->kind == OBJECT_EVENT && my_event_status(run, s->c, o, s->e->notes, err)))
 			return err->code;
 	}
 	return ST_OK;

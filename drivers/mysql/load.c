@@ -1,5 +1,4 @@
-#include "drivers/mysql/load.h"
-
+#include "drivers/mysql/definers.h"
 #include "drivers/mysql/mydriver.h"
 #include "drivers/mysql/session.h"
 
@@ -205,6 +204,16 @@ static enum status prepare(struct run *run, struct my_load *l, struct error *err
 	return my_load_connect(run, l, NULL, &c, err) ? err->code : my_load_prepare(run, l, c, err);
 }
 
+static enum status make_wish(struct my_load *l, struct error *err)
+{
+	CLEANUP(my_definers_release) struct my_definers d = MY_DEFINERS_INIT;
+
+	if (my_load_wish_make(l->q, l->s->scope, &l->wish, err) || my_definers_read(l->e, l->q, l->server.mariadb, &d, err))
+		return err->code;
+	my_definers_apply(&d, &l->wish, NULL);
+	return ST_OK;
+}
+
 static enum status begin(struct run *run, struct my_load *l, size_t i, bool resumed, struct error *err)
 {
 	bool before = false;
@@ -213,7 +222,7 @@ static enum status begin(struct run *run, struct my_load *l, size_t i, bool resu
 	l->s = &l->p->scope[i];
 	l->mark = (struct my_mark){l->s->target, l->q->run};
 	l->resumed = resumed;
-	if (my_load_wish_make(l->q, l->s->scope, &l->wish, err) || prepare(run, l, err) || connect_target(run, l, err))
+	if (make_wish(l, err) || prepare(run, l, err) || connect_target(run, l, err))
 		return err->code;
 	if (my_mark_exists(run, l->conn, &l->mark, &before, err) || my_mark_make(run, l->conn, &l->mark, err))
 		return err->code;
@@ -230,7 +239,7 @@ static enum status begin(struct run *run, struct my_load *l, size_t i, bool resu
 enum status my_load_failed(struct error *err)
 {
 	if (err->code == ST_DENIED)
-		error_hint(err, "Restore as an account with ALL PRIVILEGES on the database; or with --no-owner --users none.");
+		error_hint(err, "Restore as an account with ALL PRIVILEGES on the database; or with --definers strip --users none.");
 	return err->code;
 }
 

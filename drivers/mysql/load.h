@@ -72,8 +72,6 @@ bool my_text_uses_sequence(const char *create, const char *database, const char 
 char *my_text_nameless_checks(const char *create);
 /* The word after ENGINE=, of a table; NULL. Owned. */
 char *my_text_engine(const char *create);
-/* "app@%" of my_object.definer in two. Both owned. */
-void my_text_account(const char *definer, char **name, char **host);
 
 /* ---- sessions (load_session.c) ---- */
 
@@ -167,10 +165,6 @@ enum status my_load_failed(struct error *err);
 enum status my_load_prepare(struct run *run, struct my_load *l, struct my_conn *c, struct error *err) MUST_CHECK;
 enum status my_load_definitions(struct run *run, struct my_load *l, struct error *err) MUST_CHECK;
 enum status my_load_accounts(struct run *run, struct my_load *l, struct my_conn *c, struct error *err) MUST_CHECK;
-/* Definers of what will be made. Borrowed strings in an array owned by the caller. */
-const char **my_definers_needed(const struct my_load_wish *w, size_t *n);
-enum status my_definers_missing(struct run *run, struct my_conn *c, const struct my_load_wish *w, struct strlist *missing,
-				struct error *err) MUST_CHECK;
 
 /* The parts of a table's definition; all is base where the text is not of the usual form. database: its own, whose name is left out. */
 void my_definition_read(const char *create, const char *database, struct my_ddl_table *d);

@@ -1,5 +1,6 @@
 #include "drivers/mysql/load_plan.h"
 
+#include "drivers/mysql/definers.h"
 #include "util/fs.h"
 
 /* ---- once ---- */
@@ -113,57 +114,58 @@ static void check_rights(struct my_planner *pl)
 			       buf_str(&database));
 }
 
-static void put_names(struct buf *to, const char *const *name, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		buf_printf(to, "%s%s", i ? ", " : "", name[i]);
-}
+/* ---- accounts ---- */
 
 /* What belongs to others can be made by those only who may do so. */
-static void check_definers(struct my_planner *pl)
+static enum status check_definers(struct run *run, struct my_planner *pl, const struct strlist *needed, struct error *err)
 {
-	const char *right = pl->server.mariadb ? "SET USER" : pl->server.number >= 80200 ? "SET_ANY_DEFINER" : "SET_USER_ID";
-	CLEANUP(buf_release) struct buf names = BUF_INIT;
-	size_t n, others = 0;
+	const struct strlist none = STRLIST_INIT; /* which are missing is made before, or refused */
+	const struct my_definers_question q = {pl->rights, pl->me, needed, &none};
+	CLEANUP(buf_release) struct buf lack = BUF_INIT, names = BUF_INIT;
 
-	if (pl->q->no_owner || my_rights_have(pl->rights, "SUPER", NULL) || my_rights_have(pl->rights, right, NULL))
-		return;
-	const char **needed = my_definers_needed(&pl->wish, &n);
-	for (size_t i = 0; i < n; i++)
-		if (strcmp(needed[i], pl->me))
-			needed[others++] = needed[i];
-	put_names(&names, needed, others);
-	free(needed);
-	if (others)
-		my_plan_refuse(pl, "%s may not make what belongs to others (%s): GRANT %s ON *.* TO ..., or restore with --no-owner, then"
-				   " all belongs to %s", pl->me, buf_str(&names), right, pl->me);
+	if (my_definers_lack(run, pl->c, &q, &lack, err) || !lack.len)
+		return err->code;
+	my_definers_shown(&pl->wish, needed, &names);
+	my_plan_refuse(pl, "%s may not make what belongs to others: %s; GRANT %s ON *.* TO ..., or restore with --definers strip, then all"
+			   " belongs to %s", pl->me, buf_str(&names), buf_str(&lack), pl->me);
+	return ST_OK;
+}
+
+static void check_missing(struct my_planner *pl, const struct strlist *missing)
+{
+	CLEANUP(buf_release) struct buf names = BUF_INIT;
+
+	my_definers_shown(&pl->wish, missing, &names);
+	if (pl->q->users == LOAD_USERS_NONE && !pl->q->scratch)
+		my_plan_refuse(pl, "the server lacks the accounts %s; create them, take --users missing, or --definers strip or OLD=NEW",
+			       buf_str(&names));
+	else if (!my_rights_have(pl->rights, "CREATE USER", NULL))
+		my_plan_refuse(pl, "the server lacks the accounts %s, and %s may not create accounts: GRANT CREATE USER ON *.* TO ..., or take"
+				   " --definers strip or OLD=NEW", buf_str(&names), pl->me);
+	else
+		my_plan_step(pl, "make without login the accounts that the server lacks: %s", buf_str(&names));
 }
 
 static enum status check_accounts(struct run *run, struct my_planner *pl, struct error *err)
 {
-	CLEANUP(strlist_release) struct strlist missing = STRLIST_INIT;
-	CLEANUP(buf_release) struct buf names = BUF_INIT;
-	bool may = my_rights_have(pl->rights, "CREATE USER", NULL);
+	CLEANUP(strlist_release) struct strlist needed = STRLIST_INIT, missing = STRLIST_INIT;
+	const bool all = pl->q->users == LOAD_USERS_ALL && !pl->q->scratch;
 
-	check_definers(pl);
-	if (pl->q->users == LOAD_USERS_ALL && !pl->q->scratch) {
-		if (may)
-			my_plan_step(pl, "make all recorded accounts, with login and password hash");
-		else
-			my_plan_refuse(pl, "%s may not create accounts: GRANT CREATE USER ON *.* TO ...", pl->me);
-		return ST_OK;
-	}
-	if (pl->q->no_owner || my_definers_missing(run, pl->c, &pl->wish, &missing, err) || !missing.len)
+	my_definers_needed(&pl->wish, &needed);
+	if (check_definers(run, pl, &needed, err))
 		return err->code;
-	put_names(&names, (const char *const *)missing.item, missing.len);
-	if (pl->q->users == LOAD_USERS_NONE && !pl->q->scratch)
-		my_plan_refuse(pl, "the server lacks the accounts %s; create them, or take --users missing or --no-owner", buf_str(&names));
-	else if (!may)
-		my_plan_refuse(pl, "the server lacks the accounts %s, and %s may not create accounts", buf_str(&names), pl->me);
-	else
-		my_plan_step(pl, "make the accounts %s without login", buf_str(&names));
+	if (all && my_rights_have(pl->rights, "CREATE USER", NULL))
+		my_plan_step(pl, "make all recorded accounts, with login and password hash");
+	else if (all)
+		my_plan_refuse(pl, "%s may not create accounts: GRANT CREATE USER ON *.* TO ...", pl->me);
+	if (all || my_definers_missing(run, pl->c, &needed, &missing, err))
+		return err->code;
+	if (missing.len)
+		check_missing(pl, &missing);
 	return ST_OK;
 }
+
+/* ---- the binlog and time ---- */
 
 /* With the binlog on, what acts by itself is let in from those only whom the server trusts. */
 static enum status check_trust(struct run *run, struct my_planner *pl, struct error *err)

@@ -13,6 +13,6 @@ void my_put_settings(const struct my_conn *c, const struct my_object *o, const c
 void my_put_database_collation(const char *collation, struct buf *to);
 /* ALTER EVENT that makes it what it was; nothing where it was DISABLED. replica: the word of newer servers. Keeps the definer, which
  * would be who alters. */
-void my_put_event_status(const struct my_object *o, enum my_definer definer, bool replica, struct buf *to);
+void my_put_event_status(const struct my_object *o, bool replica, struct buf *to);
 
 #endif

@@ -3,16 +3,17 @@
 #include "drivers/mysql/ddl.h"
 #include "drivers/mysql/object_settings.h"
 
-char *my_object_sql(const struct my_object *o, enum my_definer definer)
+char *my_object_sql(const struct my_object *o)
 {
-	CLEANUP(cstr_release) char *sql = o->kind == OBJECT_EVENT ? my_ddl_event_disabled(o->sql, o->sql_mode) : xstrdup(o->sql);
-	char *given = NULL;
+	return o->kind == OBJECT_EVENT ? my_ddl_event_disabled(o->sql, o->sql_mode) : xstrdup(o->sql);
+}
 
-	if (definer == MY_DEFINER_STRIP && o->kind >= OBJECT_FUNCTION)
-		return my_ddl_without_definer(sql, o->sql_mode);
-	given = sql;
-	sql = NULL;
-	return given;
+void my_text_account(const char *definer, char **name, char **host)
+{
+	const char *at = strrchr(definer, '@');
+
+	*name = at ? xstrndup(definer, (size_t)(at - definer)) : xstrdup(definer);
+	*host = xstrdup(at ? at + 1 : "");
 }
 
 /* ---- the text in the object's own character set ---- */
@@ -156,7 +157,7 @@ static enum status run_under(struct run *run, struct my_conn *c, const struct my
 
 enum status my_object_make(struct run *run, struct my_conn *c, const struct my_object *o, const char *sql, struct error *err)
 {
-	CLEANUP(cstr_release) char *own = sql ? NULL : my_object_sql(o, MY_DEFINER_KEEP);
+	CLEANUP(cstr_release) char *own = sql ? NULL : my_object_sql(o);
 
 	if (run_under(run, c, o, sql ? sql : own, err))
 		return error_add(err, "making the %s %s", my_object_kind_name(o->kind), o->name);
@@ -170,7 +171,6 @@ struct rounds {
 	struct my_conn *c;
 	const struct my_object *const *view;
 	size_t n;
-	enum my_definer definer;
 	bool *made;
 };
 
@@ -180,7 +180,7 @@ static enum status make_round(struct rounds *r, size_t *left, struct error *err)
 	*left = 0;
 	for (size_t i = 0; i < r->n; i++) {
 		CLEANUP(error_release) struct error why = ERROR_INIT;
-		CLEANUP(cstr_release) char *sql = r->made[i] ? NULL : my_object_sql(r->view[i], r->definer);
+		CLEANUP(cstr_release) char *sql = r->made[i] ? NULL : my_object_sql(r->view[i]);
 
 		if (!sql)
 			continue;
@@ -211,16 +211,16 @@ static enum status cannot(struct rounds *r, struct notes *notes, struct error *e
 	}
 	if (!n)
 		return ST_OK;
-	CLEANUP(cstr_release) char *sql = my_object_sql(r->view[first], r->definer);
+	CLEANUP(cstr_release) char *sql = my_object_sql(r->view[first]);
 	if (my_object_make(r->run, r->c, r->view[first], sql, err))
 		return error_add(err, "%zu view%s cannot be made (%s)", n, n == 1 ? "" : "s", buf_str(&names));
 	return ST_OK;
 }
 
-enum status my_views_make(struct run *run, struct my_conn *c, const struct my_object *const *view, size_t n, enum my_definer definer,
+enum status my_views_make(struct run *run, struct my_conn *c, const struct my_object *const *view, size_t n,
 			  struct notes *notes, struct error *err)
 {
-	struct rounds r = {.run = run, .c = c, .view = view, .n = n, .definer = definer, .made = xcalloc(n + 1, sizeof *r.made)};
+	struct rounds r = {.run = run, .c = c, .view = view, .n = n, .made = xcalloc(n + 1, sizeof *r.made)};
 	size_t left = n, before = n + 1;
 
 	while (!err->code && left && left < before) {
@@ -236,12 +236,12 @@ enum status my_views_make(struct run *run, struct my_conn *c, const struct my_ob
 
 /* ---- events ---- */
 
-enum status my_event_status(struct run *run, struct my_conn *c, const struct my_object *o, enum my_definer definer, struct notes *notes,
+enum status my_event_status(struct run *run, struct my_conn *c, const struct my_object *o, struct notes *notes,
 			    struct error *err)
 {
 	CLEANUP(buf_release) struct buf sql = BUF_INIT;
 
-	my_put_event_status(o, definer, !c->mariadb && c->version >= 80200, &sql);
+	my_put_event_status(o, !c->mariadb && c->version >= 80200, &sql);
 	if (!sql.len || !run_under(run, c, o, buf_str(&sql), err))
 		return ST_OK;
 	if (my_conn_errno(err) != 1539)

@@ -9,6 +9,7 @@ struct my_params {
 	struct duration lock_timeout;    /* wait for locks held by others; also the longest that writers may be blocked */
 	bool lock_ddl;                   /* hold changes of tables back while a backup runs */
 	uint64_t split_above;            /* bytes of a table's data above which it is read in ranges */
+	struct strlist definers;         /* of a restore: "keep", "strip", "OLD=NEW"; empty: keep */
 	char *tls_cert, *tls_key;        /* client certificate; NULL: none */
 	char *tls_fingerprint;           /* of the server's certificate: SHA-256 in hex, with colons or without (SHA-1 too); NULL: the
 	                                  * chain is verified as `tls` says */

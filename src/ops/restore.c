@@ -308,7 +308,8 @@ static enum status compare(struct restoring *x, struct error *err)
 
 	for (size_t i = 0; i < x->plan.scopes; i++)
 		scope[i] = (struct recorded_scope){x->plan.scope[i].scope, x->plan.scope[i].target};
-	enum status st = compare_with_archive(x->env, x->q->target, &x->reading, scope, x->plan.scopes, &p, err);
+	const struct comparison what = {x->q->target, &x->reading, scope, x->plan.scopes, true, x->q->no_owner};
+	enum status st = compare_with_archive(x->env, &what, &p, err);
 	free(scope);
 	x->r->compare_time = instant_diff(run_mono(x->env->run), t);
 	if (st)

@@ -165,7 +165,8 @@ static enum status compare(struct verifying *v, struct error *err)
 
 	for (size_t i = 0; i < v->plan.scopes; i++)
 		scope[i] = (struct recorded_scope){v->plan.scope[i].scope, v->plan.scope[i].target};
-	enum status st = compare_with_archive(v->env, &v->target, &v->reading, scope, v->plan.scopes, v->r, err);
+	const struct comparison what = {.target = &v->target, .reading = &v->reading, .scope = scope, .scopes = v->plan.scopes};
+	enum status st = compare_with_archive(v->env, &what, v->r, err);
 	free(scope);
 	return st;
 }

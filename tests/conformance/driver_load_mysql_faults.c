@@ -222,7 +222,7 @@ TEST("MySQL: an account that objects need and the server lacks is made without l
 	shop_refused(&l, "the server lacks the accounts app@%");
 	loading_init(&l, &f.s, &k, "shop");
 	CHECK_OK(loading_plan(&l, &err), err);
-	CHECK_HAS(l.plan.steps.item[0], "make the accounts app@% without login");
+	CHECK_HAS(l.plan.steps.item[0], "make without login the accounts that the server lacks: app@%");
 	shop_run_ok(&l);
 	CHECK_VALUE(&f.my, NULL, f.my.mariadb ? "SELECT json_value(priv, '$.account_locked') FROM mysql.global_priv WHERE user = 'app'"
 					      : "SELECT account_locked FROM mysql.user WHERE user = 'app'", f.my.mariadb ? "1" : "Y");

@@ -122,7 +122,7 @@ static void make_views(struct my_conn *c, const struct objects *l, struct notes 
 	for (size_t i = l->n; i > 0; i--)
 		if (l->o[i - 1].kind == OBJECT_VIEW)
 			view[n++] = &l->o[i - 1];
-	CHECK_OK(my_views_make(&run, c, view, n, MY_DEFINER_KEEP, notes, &err), err);
+	CHECK_OK(my_views_make(&run, c, view, n, notes, &err), err);
 	free(view);
 }
 
@@ -162,7 +162,7 @@ static void copy_database(struct my_test_server *s, const struct objects *l, con
 	make_kinds(c, l, OBJECT_TRIGGER, OBJECT_EVENT);
 	for (size_t i = 0; i < l->n; i++)
 		if (l->o[i].kind == OBJECT_EVENT)
-			CHECK_OK(my_event_status(&run, c, &l->o[i], MY_DEFINER_KEEP, s->notes, &err), err);
+			CHECK_OK(my_event_status(&run, c, &l->o[i], s->notes, &err), err);
 	CHECK_OK(my_conn_value(&run, c, own, &after, &err), err);
 	CHECK_STR(after, before);
 }

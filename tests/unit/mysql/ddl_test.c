@@ -192,11 +192,21 @@ TEST("an event is made disabled whatever it was")
 
 TEST("a definer goes from every kind of object, and no word of the body")
 {
-	CHECK_TEXT(my_ddl_without_definer("CREATE ALGORITHM=MERGE DEFINER=`a b`@`%` SQL SECURITY DEFINER VIEW `v` AS select 1", NULL),
+	CHECK_TEXT(my_ddl_with_definer("CREATE ALGORITHM=MERGE DEFINER=`a b`@`%` SQL SECURITY DEFINER VIEW `v` AS select 1", NULL, NULL, NULL),
 		   "CREATE ALGORITHM=MERGE SQL SECURITY DEFINER VIEW `v` AS select 1");
-	CHECK_TEXT(my_ddl_without_definer("CREATE DEFINER=\"r\"@\"l\" PACKAGE \"p\" as end", "ORACLE,ANSI_QUOTES"), "CREATE PACKAGE \"p\" as end");
-	CHECK_TEXT(my_ddl_without_definer("CREATE DEFINER=`role` PROCEDURE `p`() select 1", NULL), "CREATE PROCEDURE `p`() select 1");
-	CHECK_TEXT(my_ddl_without_definer("CREATE FUNCTION `p`() RETURNS int RETURN DEFINER=1", NULL),
+	CHECK_TEXT(my_ddl_with_definer("CREATE DEFINER=\"r\"@\"l\" PACKAGE \"p\" as end", "ORACLE,ANSI_QUOTES", NULL, NULL), "CREATE PACKAGE \"p\" as end");
+	CHECK_TEXT(my_ddl_with_definer("CREATE DEFINER=`role` PROCEDURE `p`() select 1", NULL, NULL, NULL), "CREATE PROCEDURE `p`() select 1");
+	CHECK_TEXT(my_ddl_with_definer("CREATE FUNCTION `p`() RETURNS int RETURN DEFINER=1", NULL, NULL, NULL),
+		   "CREATE FUNCTION `p`() RETURNS int RETURN DEFINER=1");
+}
+
+TEST("another definer takes the place of the one that is there, and only of it")
+{
+	CHECK_TEXT(my_ddl_with_definer("CREATE ALGORITHM=MERGE DEFINER=`a b`@`%` SQL SECURITY DEFINER VIEW `v` AS select 1", NULL, "n`w", "10.%"),
+		   "CREATE ALGORITHM=MERGE DEFINER=`n``w`@`10.%` SQL SECURITY DEFINER VIEW `v` AS select 1");
+	CHECK_TEXT(my_ddl_with_definer("CREATE DEFINER=\"r\"@\"l\" PACKAGE \"p\" as end", "ORACLE,ANSI_QUOTES", "role", ""),
+		   "CREATE DEFINER=`role` PACKAGE \"p\" as end");
+	CHECK_TEXT(my_ddl_with_definer("CREATE FUNCTION `p`() RETURNS int RETURN DEFINER=1", NULL, "a", "b"),
 		   "CREATE FUNCTION `p`() RETURNS int RETURN DEFINER=1");
 }
 

@@ -1,0 +1,136 @@
+"""MariaDB and MySQL: to whom what is restored belongs, and what a server would take without a word."""
+
+import re
+
+import pytest
+
+PASSWORD = "Secret-12345"
+BELONGING = """
+create table t (id int primary key, n int); insert into t values (1, 10), (2, 20);
+create definer = 'app'@'%' view shown as select id from t;
+create definer = 'app'@'%' function twice(n int) returns int deterministic return n * 2;
+create definer = 'app'@'%' procedure nothing() select 1;
+create definer = 'other'@'10.0.%' trigger t_bi before insert on t for each row set new.n = new.n + 1;
+create definer = 'app'@'%' event now_and_then on schedule every 1 day starts '2035-01-01 00:00:00' do select 1;
+"""
+DEFINERS = """select concat('view ', definer) from information_schema.views where table_schema = '{0}'
+    union all select concat(lower(routine_type), ' ', definer) from information_schema.routines where routine_schema = '{0}'
+    union all select concat('trigger ', definer) from information_schema.triggers where trigger_schema = '{0}'
+    union all select concat('event ', definer, ' ', status) from information_schema.events where event_schema = '{0}' order by 1"""
+
+
+def definers(server, db):
+    return server.sql("", DEFINERS.format(db)).splitlines()
+
+
+def backup(drtool, server, db, *more):
+    drtool.ok("backup", server.url(db), "--name", "shop", *more)
+
+
+def run_of(result):
+    return re.search(r"_restore_([0-9a-f]{6})", result.text)[1]
+
+
+@pytest.fixture
+def accounts(my_any):
+    """The accounts that own things, on a server that has nothing else of them."""
+    names = "app@'%', other@'10.0.%', weak@localhost"
+    my_any.sql("", f"drop user if exists {names}; create user app@'%' identified by '{PASSWORD}', other@'10.0.%' identified by '{PASSWORD}', "
+                   f"weak@localhost identified by '{PASSWORD}'; grant select, insert on *.* to app@'%', other@'10.0.%'")
+    yield my_any
+    my_any.sql("", f"drop user if exists {names}")
+
+
+@pytest.fixture
+def owned(accounts, make_my_db):
+    return make_my_db(accounts, BELONGING)
+
+
+def test_definers_are_kept_by_default(my_any, owned, drtool):
+    before = definers(my_any, owned)
+    backup(drtool, my_any, owned)
+    my_any.drop_db(owned)
+    drtool.ok("restore", "shop", "--into", my_any.url(), "--compare")
+    assert definers(my_any, owned) == before
+    assert before[0] == "event app@% ENABLED" and "trigger other@10.0.%" in before
+
+
+def test_stripped_definers_are_who_restores_in_place_too(my_any, owned, drtool):
+    backup(drtool, my_any, owned)
+    result = drtool.ok("restore", "shop", "--into", my_any.url(), "--in-place", "--yes", "--definers", "strip")
+    assert "not compared" in result.text
+    assert definers(my_any, owned) == ["event root@localhost ENABLED", "function root@localhost", "procedure root@localhost",
+                                       "trigger root@localhost", "view root@localhost"]
+
+
+def test_no_owner_strips_definers_and_passes_the_comparison(my_any, owned, drtool):
+    backup(drtool, my_any, owned)
+    my_any.drop_db(owned)
+    drtool.ok("restore", "shop", "--into", my_any.url(), "--no-owner", "--compare")
+    assert {line.split()[1] for line in definers(my_any, owned)} == {"root@localhost"}
+
+
+def test_definers_are_mapped_one_by_one_and_stay_so_in_an_exchange(my_any, owned, drtool):
+    backup(drtool, my_any, owned)
+    result = drtool.ok("restore", "shop", "--into", my_any.url(), "--compare", "--definers", "app@%=weak@localhost", "--definers", "gone@%=app@%")
+    assert "nothing that is restored belongs to gone@%" in result.text
+    run = run_of(result)
+    wanted = ["event weak@localhost ENABLED", "function weak@localhost", "procedure weak@localhost", "trigger other@10.0.%", "view weak@localhost"]
+    assert definers(my_any, f"{owned}_restore_{run}") == wanted
+    drtool.ok("exchange", run, "--yes", "--into", my_any.url())
+    assert definers(my_any, owned) == wanted
+
+
+@pytest.mark.parametrize("how", [("app@%",), ("=x",), ("keep", "strip"), ("app@%=a@b", "app@%=c@d")])
+def test_a_setting_of_definers_that_says_nothing_is_refused(my10, make_my_db, drtool, how):
+    db = make_my_db(my10, "create table t (i int)")
+    backup(drtool, my10, db)
+    result = drtool.fails(2, "restore", "shop", "--into", my10.url(), *(word for one in how for word in ("--definers", one)))
+    assert "definers" in result.text
+
+
+def test_a_definer_that_the_server_lacks_is_named_with_its_objects(my_any, owned, drtool):
+    backup(drtool, my_any, owned)
+    my_any.drop_db(owned)
+    my_any.sql("", "drop user app@'%'")
+    result = drtool.fails(7, "restore", "shop", "--into", my_any.url(), "--users", "none")
+    assert "app@% (function twice, procedure nothing, view shown and 1 more)" in result.text and "other@" not in result.text
+    assert owned not in my_any.databases()
+    plan = drtool.ok("restore", "shop", "--into", my_any.url(), "--dry-run")
+    assert "app@% (function twice" in plan.text
+    drtool.ok("restore", "shop", "--into", my_any.url(), "--users", "none", "--definers", "app@%=other@10.0.%")
+    assert {line.split()[1] for line in definers(my_any, owned)} == {"other@10.0.%"}
+
+
+def test_who_may_not_make_what_belongs_to_others_is_told_before_anything_is_written(my_any, owned, drtool):
+    backup(drtool, my_any, owned)
+    my_any.drop_db(owned)
+    my_any.sql("", f"grant all on `{owned}`.* to weak@localhost; grant select on mysql.* to weak@localhost; set global log_bin_trust_function_creators = 1")
+    url = my_any.url(owned, user="weak", password=PASSWORD)
+    right = "SET USER" if my_any.mariadb else "SET_ANY_DEFINER"
+    result = drtool.fails(7, "restore", "shop", "--into", url)
+    assert f"GRANT {right} ON *.*" in result.text and "other@10.0.% (trigger t_bi)" in result.text
+    assert owned not in my_any.databases()
+    drtool.ok("restore", "shop", "--into", url, "--definers", "strip")
+    assert {line.split()[1] for line in definers(my_any, owned)} == {"weak@localhost"}
+    my_any.drop_db(owned)
+    my_any.sql("", f"grant {right} on *.* to weak@localhost")
+    drtool.ok("restore", "shop", "--into", url)
+    assert {line.split()[1] for line in definers(my_any, owned)} == {"app@%", "other@10.0.%"}
+
+
+def test_what_belongs_to_a_system_user_is_told_before_anything_is_written(make_my_server, drtool):
+    server = make_my_server("9.7")
+    server.sql("", f"create user app@'%' identified by '{PASSWORD}', other@'10.0.%' identified by '{PASSWORD}', weak@localhost identified by '{PASSWORD}';"
+                   " grant system_user on *.* to app@'%'; grant all on shop.* to weak@localhost; grant select on mysql.* to weak@localhost;"
+                   " grant set_any_definer on *.* to weak@localhost; set global log_bin_trust_function_creators = 1")
+    server.create_db("shop")
+    server.sql("shop", BELONGING)
+    backup(drtool, server, "shop")
+    server.drop_db("shop")
+    url = server.url("shop", user="weak", password=PASSWORD)
+    result = drtool.fails(7, "restore", "shop", "--into", url)
+    assert "GRANT SYSTEM_USER ON *.*" in result.text
+    assert "shop" not in server.databases()
+    server.sql("", "grant system_user on *.* to weak@localhost")
+    drtool.ok("restore", "shop", "--into", url)
