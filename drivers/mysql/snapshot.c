@@ -133,12 +133,16 @@ static bool all_by_gtid(const struct my_upstream *u)
 	return all;
 }
 
-/* Whether all commits are ordered: those that a replica applies may not be in its binlog, but MariaDB keeps their GTIDs. */
+/* Whether all commits are ordered: those of some databases may not be in the binlog; those that a replica applies may not be in its own, but
+ * MariaDB keeps their GTIDs. */
 static enum status is_ordered(struct run *run, const struct my_snapshot_request *q, struct my_point *p, bool *whole, struct error *err)
 {
-	bool updates = false;
+	bool updates = false, leaves_out = false;
 
 	*whole = q->server->binlog;
+	if (!*whole || my_binlog_leaves_out(run, q->c[0], &leaves_out, err))
+		return err->code;
+	*whole = !leaves_out;
 	if (!*whole || !q->server->replica)
 		return ST_OK;
 	if (my_point_before(run, q, p, err))
