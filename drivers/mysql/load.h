@@ -170,7 +170,7 @@ enum status my_load_accounts(struct run *run, struct my_load *l, struct my_conn 
 void my_definition_read(const char *create, const char *database, struct my_ddl_table *d);
 
 /* load_keys.c: keys and foreign keys of the tables that this restore made. load_after.c: what comes after the tables. load_compare.c: what
- * SHOW CREATE says now, and rows without a parent. */
+ * SHOW CREATE says now. load_orphans.c: rows without a parent, of what was loaded or refers to it; each key that has some is a note. */
 /* A table with few rows is made with all its keys: to add them later takes longer than to keep them. */
 bool my_is_made_whole(const struct my_load *l, const struct my_object *o);
 /* Whether the parent of a foreign key is there or comes with it. there: sorted names of tables in the target. */

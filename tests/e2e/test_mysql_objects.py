@@ -1,5 +1,6 @@
 """MariaDB and MySQL: to whom what is restored belongs, and what a server would take without a word."""
 
+import json
 import re
 
 import pytest
@@ -134,3 +135,52 @@ def test_what_belongs_to_a_system_user_is_told_before_anything_is_written(make_m
     assert "shop" not in server.databases()
     server.sql("", "grant system_user on *.* to weak@localhost")
     drtool.ok("restore", "shop", "--into", url)
+
+
+ORPHANS = """
+create table parent (id int, kind int, primary key (id, kind)); insert into parent values (1, 1), (2, 1);
+create table child (id int primary key, p int, k int, up int, constraint to_parent foreign key (p, k) references parent (id, kind),
+    constraint to_self foreign key (up) references child (id));
+set foreign_key_checks = 0;
+insert into child values (1, 1, 1, null), (2, 9, 1, 1), (3, 9, 9, 1), (4, null, 9, 77), (5, 2, 1, 5);
+"""
+
+
+def orphans_of(text):
+    return sorted(re.findall(r"(\d+) rows of the table (\w+) have no parent in (\S+) by the foreign key (\w+)", text))
+
+
+def test_rows_without_a_parent_are_restored_and_told_with_their_key(my_any, make_my_db, drtool):
+    db = make_my_db(my_any, ORPHANS)
+    before = my_any.contents(db)
+    backup(drtool, my_any, db)
+    my_any.drop_db(db)
+    result = drtool.ok("restore", "shop", "--into", my_any.url())
+    assert orphans_of(result.text) == [("1", "child", f"`{db}`.`child`", "to_self"), ("2", "child", f"`{db}`.`parent`", "to_parent")]
+    assert my_any.contents(db) == before
+
+
+def test_verify_keeps_rows_without_a_parent_as_evidence(my_any, make_my_db, drtool):
+    db = make_my_db(my_any, ORPHANS)
+    backup(drtool, my_any, db)
+    result = drtool.ok("verify", "shop")
+    assert ("2", "to_parent") in [(found[0], found[3]) for found in orphans_of(result.text)]
+    evidence = [json.loads(path.read_text()) for path in drtool.store.rglob("evidence/**/*.json")]
+    notes = " ".join(note for one in evidence if one["kind"] == "verify" for note in one["detail"]["notes"])
+    assert [found[0] for found in orphans_of(notes)] == ["1", "2"]
+
+
+def test_a_parent_that_comes_back_without_a_row_of_its_children_is_told(my_any, make_my_db, drtool):
+    db = make_my_db(my_any, ORPHANS + "delete from child where id in (2, 3, 4)")
+    backup(drtool, my_any, db)
+    my_any.sql(db, "insert into parent values (3, 1); insert into child values (6, 3, 1, null)")
+    my_any.sql(db, "set foreign_key_checks = 0; drop table parent")
+    result = drtool.ok("restore", "shop", "--into", my_any.url(), "--table", "parent")
+    assert [(found[0], found[3]) for found in orphans_of(result.text)] == [("1", "to_parent")]
+
+
+def test_tables_whose_rows_have_parents_say_nothing(my_any, make_my_db, drtool):
+    db = make_my_db(my_any, ORPHANS + "delete from child where id in (2, 3, 4)")
+    backup(drtool, my_any, db)
+    my_any.drop_db(db)
+    assert "parent" not in drtool.ok("restore", "shop", "--into", my_any.url()).text
