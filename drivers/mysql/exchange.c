@@ -193,6 +193,20 @@ static enum status back(struct run *run, const struct exchanger *x, struct excha
 	return swap(run, x, p->name, p->name_exists ? p->loaded : NULL, p->aside, err);
 }
 
+/* Without their parents, foreign keys of other databases would refuse every new row. */
+static enum status drop_database(struct run *run, const struct exchanger *x, const char *name, const char *stays, struct error *err)
+{
+	CLEANUP(strlist_release) struct strlist keys = STRLIST_INIT;
+
+	if (my_foreign_from_outside(run, x->c, name, &keys, err))
+		return err->code;
+	if (!keys.len)
+		return my_database_drop(run, x->c, name, err);
+	error_set(err, ST_REFUSED, "%s is not dropped: %s%s to tables of it", name, keys.item[0], keys.len > 1 ? " and others refer" : " refers");
+	return error_hint(err, "Drop each such foreign key, and add it again so that it refers to %s: ALTER TABLE ... DROP FOREIGN KEY ..., ADD"
+			       " CONSTRAINT ...", stays);
+}
+
 static enum status drop(struct run *run, const struct exchanger *x, struct exchange_pair *p, struct error *err)
 {
 	if (!strcmp(p->name, p->loaded))
@@ -203,9 +217,9 @@ static enum status drop(struct run *run, const struct exchanger *x, struct excha
 	if (p->aside_exists && p->loaded_exists)
 		return error_set(err, ST_REFUSED, "both %s and %s are there: neither is known to be needless", p->aside, p->loaded);
 	if (p->aside_exists)
-		return my_database_drop(run, x->c, p->aside, err);
+		return drop_database(run, x, p->aside, p->name, err);
 	/* After going back the restored copy is what was set aside. */
-	return p->loaded_exists ? my_database_drop(run, x->c, p->loaded, err) : ST_OK;
+	return p->loaded_exists ? drop_database(run, x, p->loaded, p->name, err) : ST_OK;
 }
 
 static enum status act(struct run *run, const struct exchanger *x, struct exchange_pair *p, struct error *err)

@@ -252,20 +252,25 @@ static enum status check_room(struct run *run, struct my_planner *pl, struct err
 
 /* ---- what an exchange or a drop of the old database meets ---- */
 
-static enum status check_in_the_way(struct run *run, struct my_planner *pl, const char *name, bool drop, struct error *err)
+enum status my_foreign_from_outside(struct run *run, struct my_conn *c, const char *database, struct strlist *keys, struct error *err)
 {
 	CLEANUP(buf_release) struct buf sql = BUF_INIT;
+
+	buf_puts(&sql, "SELECT DISTINCT CONCAT('the foreign key ', CONSTRAINT_NAME, ' of ', TABLE_SCHEMA, '.', TABLE_NAME) FROM"
+		       " information_schema.KEY_COLUMN_USAGE WHERE REFERENCED_TABLE_NAME IS NOT NULL AND TABLE_SCHEMA <> REFERENCED_TABLE_SCHEMA AND");
+	my_sql_is_name(&sql, "REFERENCED_TABLE_SCHEMA", database);
+	return my_list(run, c, buf_str(&sql), keys, err) ? error_add(err, "foreign keys of other databases") : ST_OK;
+}
+
+static enum status check_in_the_way(struct run *run, struct my_planner *pl, const char *name, bool drop, struct error *err)
+{
 	CLEANUP(strlist_release) struct strlist foreign = STRLIST_INIT;
 
-	buf_puts(&sql, "SELECT DISTINCT CONCAT(TABLE_SCHEMA, '.', TABLE_NAME) FROM information_schema.KEY_COLUMN_USAGE WHERE"
-		       " REFERENCED_TABLE_NAME IS NOT NULL AND TABLE_SCHEMA <> REFERENCED_TABLE_SCHEMA AND");
-	my_sql_is_name(&sql, "REFERENCED_TABLE_SCHEMA", name);
-	if (my_list(run, pl->c, buf_str(&sql), &foreign, err))
+	if (my_foreign_from_outside(run, pl->c, name, &foreign, err))
 		return err->code;
 	for (size_t i = 0; i < foreign.len; i++)
-		my_plan_warn(pl, drop ? "foreign keys of %s refer to tables of %s, which are dropped: its rows are not checked against the"
-					" restored ones"
-				      : "foreign keys of %s refer to tables of %s and go with them when these are set aside",
+		my_plan_warn(pl, drop ? "%s refers to %s, which is dropped: rows are not checked against the restored ones"
+				      : "%s refers to %s and goes with its tables when these are set aside",
 			     foreign.item[i], name);
 	return ST_OK;
 }
