@@ -47,7 +47,8 @@ static void check_version(struct my_planner *pl)
 				   " into a server of its own kind", mariadb ? "MariaDB" : "MySQL", archive,
 			       pl->server.mariadb ? "MariaDB" : "MySQL", pl->server.version);
 	else if (theirs / 100 > ours / 100)
-		my_plan_refuse(pl, "the backup is of version %s, the server is %s: an older one does not know all of its definitions",
+		my_plan_refuse(pl, "the backup is of version %s, the server is %s: an older one does not know all of its definitions; take a server of"
+				   " the version of the backup or a later one",
 			       archive, pl->server.version);
 	else if (theirs > ours)
 		my_plan_warn(pl, "the backup is of version %s, the server is %s: definitions that it does not know will end the restore",
