@@ -1,4 +1,6 @@
 #include "drivers/mysql/exchange.h"
+
+#include "drivers/mysql/binlog.h"
 #include "drivers/mysql/mydriver.h"
 #include "drivers/mysql/session.h"
 #include "util/utf8.h"
@@ -138,25 +140,32 @@ static enum status check_complete(struct run *run, const struct exchanger *x, co
 	return error_hint(err, "Finish the restore with --resume=%s first.", x->q->run);
 }
 
-static enum status check_replicas(struct run *run, const struct exchanger *x, struct error *err)
+/* The session leaves the binlog where the copy did. */
+static enum status choose_log(struct run *run, const struct endpoint *e, struct my_conn *c, struct exchange_request *q, struct error *err)
 {
-	CLEANUP(strlist_release) struct strlist who = STRLIST_INIT;
-	CLEANUP(cstr_release) char *binlog = NULL;
-	bool seen;
+	CLEANUP(my_server_release) struct my_server server = {.identity = NULL};
+	CLEANUP(my_binlog_choice_release) struct my_binlog_choice x = MY_BINLOG_CHOICE_INIT;
 
-	if (my_conn_value(run, x->c, "SELECT @@log_bin", &binlog, err) || !my_field_bool(binlog) ||
-	    my_replicas_attached(run, x->c, &who, &seen, err) || !who.len)
+	if (my_server_look(run, c, &server, err))
 		return err->code;
-	error_set(err, ST_REFUSED, "replicas follow this server (%s%s): they do not have the restored tables that would change places", who.item[0],
-		  who.len > 1 ? " and others" : "");
-	return error_hint(err, "Detach them first, and build them anew afterwards.");
+	const struct my_binlog_request choice = {.e = e, .server = &server, .what = "the exchange", .copy = q->logged};
+	if (my_binlog_choose(run, c, &choice, &x, err))
+		return err->code;
+	if (x.refusal)
+		return error_set(err, ST_REFUSED, "%s", x.refusal);
+	if (x.warning)
+		notes_add(e->notes, "%s", x.warning);
+	if (x.out)
+		my_binlog_tell(e);
+	q->logged = x.out ? LOAD_UNLOGGED : LOAD_LOGGED;
+	return ST_OK;
 }
 
 static enum status swap(struct run *run, const struct exchanger *x, const char *out, const char *away, const char *in, struct error *err)
 {
 	struct my_swap s = {.e = x->e, .c = x->c, .out = out, .away = away, .in = in, .run = x->q->run};
 
-	if (check_replicas(run, x, err) || my_swap_do(run, &s, err))
+	if (my_swap_do(run, &s, err))
 		return error_add(err, "putting the database %s in the place of %s", in, out);
 	return ST_OK;
 }
@@ -242,6 +251,9 @@ enum status my_exchange(struct run *run, const struct endpoint *e, struct exchan
 	CLEANUP(my_conn_freep) struct my_conn *c = NULL;
 
 	if (my_session_open_load(run, e, NULL, &c, err))
+		return err->code;
+	/* A drop says IF EXISTS, so that it does no harm where the database never was. */
+	if ((q->action == EXCHANGE_PUT || q->action == EXCHANGE_BACK) && choose_log(run, e, c, q, err))
 		return err->code;
 	const struct exchanger x = {.e = e, .c = c, .q = q};
 	if (q->action == EXCHANGE_LOOK && !q->pairs && find_pairs(run, c, q, err))

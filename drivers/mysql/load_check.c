@@ -1,29 +1,10 @@
 #include "drivers/mysql/load_plan.h"
 
+#include "drivers/mysql/binlog.h"
 #include "drivers/mysql/definers.h"
 #include "util/fs.h"
 
 /* ---- once ---- */
-
-static enum status check_replication(struct run *run, struct my_planner *pl, struct error *err)
-{
-	CLEANUP(strlist_release) struct strlist who = STRLIST_INIT;
-	bool seen = false;
-
-	if (pl->server.replica)
-		my_plan_refuse(pl, "the server is a replica: what is written there would make it differ from its source");
-	if (!pl->server.binlog)
-		return ST_OK;
-	if (my_replicas_attached(run, pl->c, &who, &seen, err))
-		return err->code;
-	if (who.len)
-		my_plan_refuse(pl, "replicas follow this server (%s%s): a restore would reach them, too; detach them first, or restore"
-				   " into a server without", who.item[0], who.len > 1 ? " and others" : "");
-	else if (!seen)
-		my_plan_warn(pl, "%s may not see whether replicas follow this server: a restore would reach them, too (%s)", pl->me,
-			     pl->server.mariadb ? "GRANT REPLICATION MASTER ADMIN, PROCESS" : "GRANT REPLICATION SLAVE, PROCESS");
-	return ST_OK;
-}
 
 /* "10.11.19-MariaDB", "9.7.4" */
 static int version_number(const char *text)
@@ -78,7 +59,55 @@ enum status my_check_server(struct run *run, struct my_planner *pl, struct error
 	    my_list(run, pl->c, "SELECT UPPER(ENGINE) FROM information_schema.ENGINES WHERE SUPPORT IN ('YES', 'DEFAULT')", &pl->engines, err))
 		return err->code;
 	check_version(pl);
-	return check_replication(run, pl, err) || check_writable(run, pl, err) ? err->code : ST_OK;
+	return check_writable(run, pl, err);
+}
+
+/* ---- the binlog ---- */
+
+/* By the marks in the targets, what an attempt before did. */
+static enum status look_before(struct run *run, struct my_planner *pl, enum load_logged *before, struct error *err)
+{
+	*before = LOAD_LOGGED_UNKNOWN;
+	for (size_t i = 0; i < pl->p->scopes; i++) {
+		const struct my_mark m = {pl->p->scope[i].target, pl->q->run};
+		bool marked = false, unlogged = false;
+
+		if (my_mark_exists(run, pl->c, &m, &marked, err) || (marked && my_mark_state(run, pl->c, &m, "unlogged", &unlogged, err)))
+			return err->code;
+		if (unlogged)
+			*before = LOAD_UNLOGGED;
+		else if (marked && *before == LOAD_LOGGED_UNKNOWN)
+			*before = LOAD_LOGGED;
+	}
+	return ST_OK;
+}
+
+enum status my_check_binlog(struct run *run, struct my_planner *pl, struct error *err)
+{
+	CLEANUP(my_binlog_choice_release) struct my_binlog_choice x = MY_BINLOG_CHOICE_INIT;
+	struct my_binlog_request q = {
+		.e = pl->e,
+		.server = &pl->server,
+		.what = "the restore",
+		.live = pl->q->data_only || pl->q->tables->len,
+		.scratch = pl->q->scratch,
+	};
+
+	if (look_before(run, pl, &q.copy, err))
+		return err->code;
+	/* Nothing was written yet. */
+	if (q.copy == LOAD_LOGGED_UNKNOWN && my_params(pl->e)->replicas == MY_REPLICAS_FOLLOW)
+		q.copy = LOAD_LOGGED;
+	if (my_binlog_choose(run, pl->c, &q, &x, err))
+		return err->code;
+	pl->p->unlogged = x.out;
+	if (x.refusal)
+		my_plan_refuse(pl, "%s", x.refusal);
+	if (x.warning)
+		my_plan_warn(pl, "%s", x.warning);
+	if (x.step && !x.refusal)
+		my_plan_step(pl, "%s", x.step);
+	return ST_OK;
 }
 
 /* ---- rights ---- */
