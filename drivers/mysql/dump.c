@@ -100,7 +100,7 @@ static enum status try_snapshot(struct run *run, struct my_dump *d, struct my_sn
 	struct hash128 before = {0, 0}, after = {0, 0};
 
 	q->tables = &names;
-	if (list_all(run, d, &before, &names, err) || my_snapshot_take(run, q, &d->snapshot, err) || failpoint("mysql.snapshot", err) ||
+	if (my_seen_count(run, d->c, &d->count, err) || list_all(run, d, &before, &names, err) || my_snapshot_take(run, q, &d->snapshot, err) || failpoint("mysql.snapshot", err) ||
 	    my_snapshot_savepoint(run, d->c, err) || list_all(run, d, &after, NULL, err) || my_snapshot_let_go(run, d->c, err))
 		return err->code;
 	*stood_still = hash128_equal(before, after);
@@ -237,16 +237,32 @@ enum status my_scope_begin(struct run *run, void *dump, size_t i, struct scope_i
 	info->position = d->snapshot.position ? xstrdup(d->snapshot.position) : NULL;
 	if (my_snapshot_savepoint(run, d->c, err) || my_dump_objects(run, d, objects, err) ||
 	    (!d->recorded && my_dump_definitions(run, d, entries, err)) || my_snapshot_let_go(run, d->c, err))
-		return err->code;
+		return error_add(err, "database %s", my_dump_database(d));
 	return ST_OK;
+}
+
+struct passing {
+	const struct inventory_sink *to;
+	struct hash128 sum;
+};
+
+static enum status pass_item(void *ctx, const struct inventory_item *i, struct error *err)
+{
+	struct passing *p = ctx;
+
+	p->sum = hash128_add(p->sum, my_seen_item(i));
+	return p->to->item(p->to->ctx, i, err);
 }
 
 enum status my_inventory(struct run *run, void *dump, const struct inventory_sink *items, struct error *err)
 {
 	struct my_dump *d = dump;
+	struct passing p = {.to = items};
+	const struct inventory_sink passing = {pass_item, &p};
 
-	if (my_snapshot_savepoint(run, d->c, err) || my_inventory_take_all(run, d->c, my_dump_database(d), items, err))
+	if (my_snapshot_savepoint(run, d->c, err) || my_inventory_take_all(run, d->c, my_dump_database(d), &passing, err))
 		return err->code;
+	d->seen.inventory = p.sum;
 	return my_snapshot_let_go(run, d->c, err);
 }
 
@@ -267,7 +283,10 @@ static enum status check_definitions(struct run *run, struct my_dump *d, struct 
 	}
 	for (size_t i = 0; !altered && i < now.tables; i++)
 		altered = my_listed_named(then, now.table[i].name) ? NULL : now.table[i].name;
-	return altered ? my_dump_altered(d, altered, err) : ST_OK;
+	if (!altered)
+		return my_dump_still(run, d, err);
+	CLEANUP(cstr_release) char *what = xasprintf("table %s", altered);
+	return my_dump_altered(d, what, err);
 }
 
 enum status my_scope_end(struct run *run, void *dump, const struct entry_sink *entries, struct error *err)

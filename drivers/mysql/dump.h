@@ -1,7 +1,7 @@
 /* Between the parts of a dump: dump.c (open, scopes, workers), dump_choose.c (which databases), snapshot.c (one moment in several
  * sessions), dump_list.c (what tables and columns there are), dump_columns.c (how a column is read and loaded), dump_tables.c (objects
- * and units), ranges.c (borders of ranges), dump_unit.c (the rows), dump_files.c (definitions, accounts), dump_text.c (files for stock
- * clients). */
+ * and units), ranges.c (borders of ranges), dump_unit.c (the rows), dump_files.c (definitions, accounts), dump_still.c (whether those
+ * were of one state), dump_text.c (files for stock clients). */
 #ifndef DRIVERS_MYSQL_DUMP_H
 #define DRIVERS_MYSQL_DUMP_H
 
@@ -9,6 +9,7 @@
 
 #include "drivers/mysql/facts.h"
 #include "drivers/mysql/mydriver.h"
+#include "drivers/mysql/objects.h"
 #include "drivers/mysql/ranges.h"
 #include "drivers/mysql/server.h"
 #include "drivers/mysql/snapshot.h"
@@ -63,6 +64,18 @@ struct my_table {
 	struct my_ranges ranges;
 	atomic_uint_fast64_t rows; /* handed over so far */
 };
+/* What the archive holds of the open scope besides rows (dump_still.c). */
+struct my_seen_object {
+	char *what; /* "view totals" */
+	struct hash128 state;
+};
+struct my_seen {
+	struct my_seen_object *object;
+	size_t objects;
+	struct hash128 inventory;
+	uint64_t count; /* my_seen_count after the definitions were read */
+};
+#define MY_SEEN_INIT {0}
 struct my_scope {
 	char *name, *database; /* in the archive, on the server */
 	struct my_listing listing; /* right after the snapshot */
@@ -85,11 +98,13 @@ struct my_dump {
 	struct my_conn *c;       /* the coordinator's, one more */
 	struct my_conn *guard;   /* lock_ddl: holds LOCK INSTANCE FOR BACKUP; NULL */
 	struct my_snapshot snapshot;
+	uint64_t count;          /* my_seen_count before it */
 
 	/* The open scope. */
 	size_t at;
 	struct my_table **table;
 	size_t tables;
+	struct my_seen seen;
 };
 static inline const char *my_dump_database(const struct my_dump *d) { return d->scope[d->at].database; }
 static inline struct my_listing *my_dump_listing(struct my_dump *d) { return &d->scope[d->at].listing; }
@@ -109,7 +124,7 @@ enum status my_unit_read(struct run *run, struct my_conn *c, struct my_table *t,
 			 struct error *err) MUST_CHECK;
 /* An error of the server about a table; says so where it means that the table was altered meanwhile. Return err->code. */
 enum status my_unit_altered(const struct my_dump *d, const char *shown, struct error *err);
-enum status my_dump_altered(const struct my_dump *d, const char *shown, struct error *err); /* the table was */
+enum status my_dump_altered(const struct my_dump *d, const char *what, struct error *err); /* "table t" was */
 
 /* dump_files.c: a file that is made in a spool first, since its size is not known before. */
 struct spool *my_entry_spool(const struct my_dump *d);
@@ -119,6 +134,13 @@ enum status my_entry_give_text(const struct entry_sink *entries, const char *pat
 enum status my_dump_read_users(struct run *run, struct my_dump *d, struct dump_info *info, struct error *err) MUST_CHECK;
 /* objects.jsonl, before.sql and after.sql of the open scope. */
 enum status my_dump_definitions(struct run *run, struct my_dump *d, const struct entry_sink *entries, struct error *err) MUST_CHECK;
+
+/* dump_still.c: what is seen while a scope is dumped, and at its end, whether all of it was of one state. */
+void my_seen_release(struct my_seen *s);
+void my_seen_add(struct my_seen *s, const struct my_object *o);
+struct hash128 my_seen_item(const struct inventory_item *i);
+enum status my_seen_count(struct run *run, struct my_conn *c, uint64_t *count, struct error *err) MUST_CHECK;
+enum status my_dump_still(struct run *run, struct my_dump *d, struct error *err) MUST_CHECK;
 
 /* dump_text.c */
 void my_restore_text(const struct my_dump *d, const struct dump_info *info, struct buf *to);

@@ -279,6 +279,7 @@ static enum status add_object(void *ctx, const struct my_object *o, struct error
 	struct definitions *x = ctx;
 	CLEANUP(js_decref) json_t *j = my_object_json(o);
 
+	my_seen_add(&x->d->seen, o);
 	if (put_json_line(x->objects, j, err))
 		return err->code;
 	switch (o->kind) {
@@ -298,7 +299,8 @@ enum status my_dump_definitions(struct run *run, struct my_dump *d, const struct
 
 	my_script_head(&head);
 	if (put(x.before, &head, err) || put(x.after, &head, err) ||
-	    my_objects_each(run, d->c, my_dump_database(d), d->e->notes, add_object, &x, err) || put_gathered(&x, err) || put_views(&x, err) ||
+	    my_objects_each(run, d->c, my_dump_database(d), d->e->notes, add_object, &x, err) ||
+	    my_seen_count(run, d->c, &d->seen.count, err) || put_gathered(&x, err) || put_views(&x, err) ||
 	    put(x.after, &x.status, err))
 		return err->code;
 	return my_entry_give(entries, OBJECTS_PATH, x.objects, err) || my_entry_give(entries, "before.sql", x.before, err) ||

@@ -19,6 +19,7 @@ static void table_free(struct my_table *t)
 
 void my_dump_tables_release(struct my_dump *d)
 {
+	my_seen_release(&d->seen);
 	for (size_t i = 0; i < d->tables; i++)
 		table_free(d->table[i]);
 	free(d->table);

@@ -26,9 +26,9 @@ static enum status run_again(const struct my_dump *d, struct error *err)
 				       : "Run the backup again when no migration is at work; lock_ddl: true makes migrations wait.");
 }
 
-enum status my_dump_altered(const struct my_dump *d, const char *shown, struct error *err)
+enum status my_dump_altered(const struct my_dump *d, const char *what, struct error *err)
 {
-	error_set(err, ST_SERVER, "table %s was altered while it was dumped", shown);
+	error_set(err, ST_SERVER, "%s was altered while it was dumped", what);
 	return run_again(d, err);
 }
 
@@ -47,22 +47,11 @@ enum status my_unit_altered(const struct my_dump *d, const char *shown, struct e
 	return run_again(d, err);
 }
 
-/* That words of the statement, such as the name of a character set, will go one day. */
-static bool is_of_words(const char *number)
-{
-	static const char *const numbers[] = {"1287", "1681", "3719", "3720", "3778"};
-
-	for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
-		if (!strcmp(number, numbers[i]))
-			return true;
-	return false;
-}
-
 static enum status take_warning(void *ctx, char *const *field, const unsigned long *len UNUSED, unsigned fields UNUSED, struct error *err UNUSED)
 {
 	struct buf *to = ctx;
 
-	if (!to->len && strcasecmp(field[0], "Note") && !is_of_words(field[1]))
+	if (!to->len && strcasecmp(field[0], "Note"))
 		buf_printf(to, "%s: %s", field[1], field[2]);
 	return ST_OK;
 }

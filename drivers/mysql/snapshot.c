@@ -267,6 +267,10 @@ static enum status under_lock(struct run *run, const struct my_snapshot_request 
 		return ST_OK;
 	}
 	if (number == 1205) {
+		CLEANUP(error_release) struct error ignored = ERROR_INIT;
+
+		(void)!my_conn_command(run, locker, way->unlock, &ignored);
+		my_snapshot_name_held(run, q, locker, !way->lock[0], err);
 		error_add(err, "a consistent snapshot %s", way->words);
 		err->retry = true;
 		return error_hint(err, "Somebody held a lock, or a statement ran, for longer than lock_timeout. Run again later.");

@@ -31,4 +31,8 @@ enum status my_snapshot_each(struct run *run, const struct my_snapshot_request *
 enum status my_snapshot_savepoint(struct run *run, struct my_conn *c, struct error *err) MUST_CHECK;
 enum status my_snapshot_let_go(struct run *run, struct my_conn *c, struct error *err) MUST_CHECK;
 
+/* snapshot_held.c: adds to err the first of q->tables that others keep locked, where there is one; c holds no lock any more. lock: against
+ * LOCK TABLES, too. Takes 5 s at most. Returns err->code. */
+enum status my_snapshot_name_held(struct run *run, const struct my_snapshot_request *q, struct my_conn *c, bool lock, struct error *err);
+
 #endif

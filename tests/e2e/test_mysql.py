@@ -166,18 +166,6 @@ def test_ddl_while_dumping_ends_the_backup_and_is_named(my10, make_my_db, drtool
     assert drtool.backups("shop") == []
 
 
-def test_a_server_killed_in_the_dump_leaves_no_backup(make_my_server, drtool):
-    server = make_my_server("10.11")
-    server.create_db("shop")
-    server.sql("shop", DIGITS + ACCOUNTS)
-    process = drtool.start("backup", server.url("shop"), "--name", "shop", "--jobs", "1", fail="backup.scope.begun:1:delay=2000")
-    time.sleep(1.2)
-    server.kill()
-    code, text = fault.end(process)
-    assert code == 1, text
-    assert drtool.backups("shop") == []
-
-
 @pytest.mark.parametrize("where", ["restore.begun:1", "load.unit.done:3", "restore.finish.before:1", "mysql.load.end.before:1"])
 def test_a_restore_that_was_killed_is_resumed(my10, make_my_db, drtool, where):
     db = make_my_db(my10, fill=everything)

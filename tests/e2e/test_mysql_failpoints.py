@@ -108,7 +108,7 @@ def test_a_restore_that_ends_anywhere_is_finished_by_resume(shops, version, name
         if action == "error":
             assert result.code == 1 and f"--resume={fault.run_name(result.text)}" in result.text, result
         drtool.ok(*command, "--resume", "--compare")
-        assert my_shop.snapshot(shop.server, copy) == shop.before
+        my_shop.same(shop.before, my_shop.snapshot(shop.server, copy))
         shop.server.drop_db(copy)
     fault.sound(drtool, "shop", drtool.backups("shop"))
     shop.untouched()
@@ -126,7 +126,7 @@ def test_a_restore_that_was_killed_again_and_again_is_finished_by_resume(shops, 
         result = drtool.run(*command, *resume, fail=f"{where}:kill")
         assert result.code == -signal.SIGKILL, result
     drtool.ok(*command, "--resume", "--compare")
-    assert my_shop.snapshot(shop.server, copy) == shop.before
+    my_shop.same(shop.before, my_shop.snapshot(shop.server, copy))
     shop.server.drop_db(copy)
     my_shop.nothing_left(shop.server)
 
@@ -162,15 +162,15 @@ def test_an_exchange_that_ends_anywhere_can_go_either_way_and_loses_nothing(shop
             drtool.ok("exchange", run, "--yes")
         else:
             drtool.fails(7, "exchange", run, "--yes")
-            assert my_shop.snapshot(shop.server, live) == old
+            my_shop.same(old, my_shop.snapshot(shop.server, live))
             drtool.ok(*command, f"--resume={run}")
-        assert my_shop.snapshot(shop.server, live) == shop.before
+        my_shop.same(shop.before, my_shop.snapshot(shop.server, live))
         assert my_shop.kin(shop.server, live) == [f"{live}_before_{run}"]
         # The way back may be interrupted as well.
         result = drtool.run("exchange", run, "--back", "--yes", fail=f"{name if 'mysql.exchange' in name else 'mysql.exchange.moved'}:1:{action}")
         assert ended(result, action), result
         drtool.ok("exchange", run, "--back", "--yes")
-        assert my_shop.snapshot(shop.server, live) == old
+        my_shop.same(old, my_shop.snapshot(shop.server, live))
         assert my_shop.kin(shop.server, live) == [f"{live}_restore_{run}"]
         my_shop.nothing_left(shop.server, run)
 
@@ -186,9 +186,9 @@ def test_an_exchange_that_fails_before_anything_moved_has_views_and_triggers_whe
             session.run(f"lock tables {live}.customer read")
             result = drtool.fails(6, *command, "--lock-timeout", "1s")
             assert "in use" in result.err, result
-        assert my_shop.snapshot(shop.server, live) == old
+        my_shop.same(old, my_shop.snapshot(shop.server, live))
         drtool.ok("exchange", fault.run_name(result.text), "--yes")
-        assert my_shop.snapshot(shop.server, live) == shop.before
+        my_shop.same(shop.before, my_shop.snapshot(shop.server, live))
 
 
 @pytest.mark.parametrize("action", ACTIONS)
@@ -201,7 +201,7 @@ def test_a_restore_in_place_that_ends_after_the_exchange_is_finished_by_resume(s
         assert ended(drtool.run(*command, fail=f"restore.finish.before:1:{action}"), action)
         (aside,) = my_shop.kin(shop.server, live)
         drtool.ok(*command, f"--resume={aside[-6:]}")
-        assert my_shop.snapshot(shop.server, live) == shop.before
+        my_shop.same(shop.before, my_shop.snapshot(shop.server, live))
         drtool.ok("exchange", aside[-6:], "--drop", "--yes")
         assert my_shop.kin(shop.server, live) == []
 

@@ -1,6 +1,7 @@
 """A MariaDB or MySQL database with one good backup of it, of which each test takes a copy to spoil: shop.py's sibling."""
 
 import contextlib
+import difflib
 import re
 import shutil
 
@@ -20,7 +21,7 @@ SQL = DIGITS + """
     insert into orders (customer, total) select c.id, d.n * 3 from customer c, digits d;
     insert into big select a.n * 1000 + b.n * 100 + c.n * 10 + d.n, repeat(sha2(concat(a.n, b.n, c.n, d.n), 256), 4)
         from digits a, digits b, digits c, digits d where a.n < 3;
-    analyze table big;
+    analyze table big; alter table customer auto_increment = 1; alter table orders auto_increment = 1; -- as after a crash
     create view totals as select customer, sum(total) as total from orders group by customer;
     create function twice(n int) returns int deterministic return n * 2;
     create trigger lower_name before insert on customer for each row set new.name = lower(new.name);
@@ -32,6 +33,12 @@ def snapshot(server, db):
     """What a database holds and how it is defined, whatever its name. It has no virtual columns, so the sums of the server are good."""
     sums = server.sql(db, f"checksum table {', '.join(map(my.quote, server.tables(db)))} extended")
     return {"contents": sums.replace(f"{db}.", ""), "schema": server.dump(db, "--no-data").replace(my.quote(db), "`db`")}
+
+
+def same(before, after):
+    """Fails with what differs between two snapshots."""
+    lines = [line for key in before for line in difflib.unified_diff(before[key].splitlines(), after[key].splitlines(), lineterm="", n=0)]
+    assert not lines, "\n".join(lines)
 
 
 def kin(server, db):
@@ -84,7 +91,7 @@ class Shop:
             self.drop(db)
 
     def untouched(self):
-        assert snapshot(self.server, self.db) == self.before
+        same(self.before, snapshot(self.server, self.db))
 
     def drop(self, prefix):
         for name in self.server.databases():
