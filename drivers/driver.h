@@ -99,6 +99,8 @@ void scope_info_release(struct scope_info *i);
 
 /* ---- load ---- */
 
+/* Whether what a run writes goes through the log by which others follow the server. */
+enum load_logged { LOAD_LOGGED_UNKNOWN, LOAD_LOGGED, LOAD_UNLOGGED };
 enum load_users { LOAD_USERS_MISSING, LOAD_USERS_NONE, LOAD_USERS_ALL };
 struct load_name {
 	const char *from, *to;
@@ -136,6 +138,7 @@ struct load_plan {
 	char *confirm;           /* what --confirm must say for --clean or --users all: NAME@IDENTITY; NULL */
 	struct strlist dropped;  /* what --clean drops */
 	uint64_t room_needed, room_free; /* 0: not known */
+	bool unlogged;           /* nothing of it goes through the log by which others follow: an exchange of it must not, either */
 };
 void load_plan_release(struct load_plan *p);
 
@@ -162,6 +165,7 @@ struct exchange_request {
 	struct exchange_pair *pair; /* LOOK without pairs: found by the run's names on the server and put here, owned by the caller */
 	size_t pairs;
 	const char *run;
+	enum load_logged logged; /* what this run did before; PUT and BACK say afterwards how it was done */
 };
 
 /* ---- scratch ---- */

@@ -237,7 +237,7 @@ enum status my_scope_begin(struct run *run, void *dump, size_t i, struct scope_i
 	info->position = d->snapshot.position ? xstrdup(d->snapshot.position) : NULL;
 	if (my_snapshot_savepoint(run, d->c, err) || my_dump_objects(run, d, objects, err) ||
 	    (!d->recorded && my_dump_definitions(run, d, entries, err)) || my_snapshot_let_go(run, d->c, err))
-		return error_add(err, "database %s", my_dump_database(d));
+		return err->code;
 	return ST_OK;
 }
 

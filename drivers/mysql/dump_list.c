@@ -5,6 +5,7 @@ struct listing_call {
 	struct my_listing *l;
 	struct strlist engines; /* those that know transactions */
 	struct my_listed *at;   /* the table of the last row */
+	bool mariadb;
 };
 
 static void call_release(struct listing_call *k) { strlist_release(&k->engines); }
@@ -190,7 +191,16 @@ enum status my_list_keys(struct run *run, struct my_conn *c, const char *databas
 
 enum { COL_TABLE, COL_NAME, COL_DATA_TYPE, COL_TYPE, COL_EXPRESSION, COL_EXTRA, COL_PRECISION, COL_SCALE, COL_CHARSET, COL_COLLATION, COL_FIELDS };
 
-static enum my_key_kind kind_of(const char *type, const char *charset, const char *collation)
+/* CHAR without padding MariaDB sorts with its blanks and compares without them: what sorts below a blank ('a\t' beside 'a') would be in no
+ * range. */
+static bool is_unpadded(const struct listing_call *k, char *const *field)
+{
+	const char *collation = field[COL_COLLATION];
+
+	return k->mariadb && !strcmp(field[COL_DATA_TYPE], "char") && collation && (strstr(collation, "_nopad_") || strstr(collation, "_0900_"));
+}
+
+static enum my_key_kind kind_of(const char *type, const char *charset)
 {
 	static const struct {
 		const char *type;
@@ -204,11 +214,8 @@ static enum my_key_kind kind_of(const char *type, const char *charset, const cha
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
 		if (!strcmp(type, kinds[i].type))
 			return kinds[i].kind;
-	/* Numbers compare with ENUM and SET as keys do, texts do not; both are rare. CHAR without padding MariaDB sorts with its blanks and compares
-	 * without them: what sorts below a blank ('a\t' beside 'a') would be in no range. */
-	if (!charset || !strcmp(type, "enum") || !strcmp(type, "set") || (!strcmp(type, "char") && collation && strstr(collation, "_nopad_")))
-		return MY_KEY_NOT;
-	return MY_KEY_TEXT;
+	/* Numbers compare with ENUM and SET as keys do, texts do not; both are rare. */
+	return charset && strcmp(type, "enum") && strcmp(type, "set") ? MY_KEY_TEXT : MY_KEY_NOT;
 }
 
 static bool is_binary(const char *collation)
@@ -218,14 +225,14 @@ static bool is_binary(const char *collation)
 	return n < 4 || !strcmp(collation + n - 4, "_bin");
 }
 
-static void complete_key(struct my_key *key, char *const *field)
+static void complete_key(const struct listing_call *k, struct my_key *key, char *const *field)
 {
 	for (size_t i = 0; i < key->columns; i++) {
 		struct my_key_column *c = &key->column[i];
 
 		if (strcmp(c->name, field[COL_NAME]) || c->charset)
 			continue;
-		c->kind = kind_of(field[COL_DATA_TYPE], field[COL_CHARSET], field[COL_COLLATION]);
+		c->kind = is_unpadded(k, field) ? MY_KEY_NOT : kind_of(field[COL_DATA_TYPE], field[COL_CHARSET]);
 		c->charset = xstrdup(field[COL_CHARSET] ? field[COL_CHARSET] : "binary");
 		c->folds = !is_binary(field[COL_COLLATION]);
 	}
@@ -249,7 +256,7 @@ static enum status add_column(void *ctx, char *const *field, const unsigned long
 	if (!t)
 		return ST_OK; /* of a view or a sequence; or of a new table, which the list of tables will show at the end */
 	add_state(&t->state, field, COL_FIELDS);
-	complete_key(&t->key, field);
+	complete_key(k, &t->key, field);
 	if (t->versioned && (!strcmp(expression, "ROW START") || !strcmp(expression, "ROW END"))) {
 		char **border = strcmp(expression, "ROW END") ? &t->row_start : &t->row_end;
 
@@ -276,7 +283,7 @@ static void add_history(const struct my_conn *c, struct my_listed *t)
 
 enum status my_list_columns(struct run *run, struct my_conn *c, const char *database, struct my_listing *l, struct error *err)
 {
-	CLEANUP(call_release) struct listing_call k = {.l = l};
+	CLEANUP(call_release) struct listing_call k = {.l = l, .mariadb = c->mariadb};
 	CLEANUP(buf_release) struct buf sql = BUF_INIT;
 
 	/* MariaDB says "DEFAULT_GENERATED" of none, MySQL of columns that are not generated: the expression tells. */

@@ -235,7 +235,8 @@ static enum status undo(struct run *run, struct my_mover *m, struct error *err)
 {
 	struct my_swap *s = m->s;
 	CLEANUP(strlist_release) struct strlist in = STRLIST_INIT, away = STRLIST_INIT;
-	CLEANUP(buf_release) struct buf sql = BUF_INIT;
+	CLEANUP(my_database_state_release) struct my_database_state made = MY_DATABASE_STATE_INIT;
+	const char *name = s->away ? s->away : s->out;
 
 	if (my_swap_tables(run, s->c, s->in, &in, err) || (s->away && my_swap_tables(run, s->c, s->away, &away, err)))
 		return err->code;
@@ -243,9 +244,10 @@ static enum status undo(struct run *run, struct my_mover *m, struct error *err)
 		return error_set(err, ST_FAILED, "some tables were moved already");
 	if (make_objects(run, s, &m->in, s->in, false, err) || (s->away && make_objects(run, s, &m->out, s->out, false, err)))
 		return err->code;
-	buf_puts(&sql, "DROP DATABASE IF EXISTS ");
-	my_sql_ident(&sql, s->away ? s->away : s->out);
-	return my_conn_command(run, s->c, buf_str(&sql), err) ? err->code : my_swap_forget(run, s, err);
+	/* Others may use a name that was free. */
+	if (my_database_look(run, s->c, name, s->run, &made, err) || (made.empty && my_database_drop(run, s->c, name, err)))
+		return err->code;
+	return my_swap_forget(run, s, err);
 }
 
 static enum status move(struct run *run, struct my_mover *m, struct error *err)

@@ -96,6 +96,9 @@ bool my_sorted_has(const struct strlist *l, const char *s);
 enum status my_list(struct run *run, struct my_conn *c, const char *sql, struct strlist *to, struct error *err) MUST_CHECK;
 /* Names of tables, sequences and views of a database, sorted. */
 enum status my_tables_there(struct run *run, struct my_conn *c, const char *database, struct strlist *to, struct error *err) MUST_CHECK;
+/* Foreign keys of other databases that refer to tables of this one, as "the foreign key f of other.t" (load_check.c). */
+enum status my_foreign_from_outside(struct run *run, struct my_conn *c, const char *database, struct strlist *keys,
+				    struct error *err) MUST_CHECK;
 /* Second column of the only row: SHOW CREATE TABLE. Owned by the caller. */
 enum status my_show_create(struct run *run, struct my_conn *c, const char *table, char **sql, struct error *err) MUST_CHECK;
 

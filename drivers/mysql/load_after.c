@@ -132,7 +132,8 @@ enum status my_load_events(struct run *run, struct my_load *l, struct error *err
 		enabled += o->status && !strcmp(o->status, "ENABLED");
 	}
 	if (enabled && l->s->beside)
-		notes_add(l->e->notes, "database %s: %u events are enabled there, too, and run where the server's event_scheduler is on",
-			  l->s->target, enabled);
+		notes_add(l->e->notes, l->q->in_place ? "database %s: enabled events (%u) stay enabled in what is set aside"
+						      : "database %s: enabled events (%u) run there, too, where the server's event_scheduler is on",
+			  l->q->in_place ? l->s->scope : l->s->target, enabled);
 	return ST_OK;
 }

@@ -1,29 +1,10 @@
 #include "drivers/mysql/load_plan.h"
 
+#include "drivers/mysql/binlog.h"
 #include "drivers/mysql/definers.h"
 #include "util/fs.h"
 
 /* ---- once ---- */
-
-static enum status check_replication(struct run *run, struct my_planner *pl, struct error *err)
-{
-	CLEANUP(strlist_release) struct strlist who = STRLIST_INIT;
-	bool seen = false;
-
-	if (pl->server.replica)
-		my_plan_refuse(pl, "the server is a replica: what is written there would make it differ from its source");
-	if (!pl->server.binlog)
-		return ST_OK;
-	if (my_replicas_attached(run, pl->c, &who, &seen, err))
-		return err->code;
-	if (who.len)
-		my_plan_refuse(pl, "replicas follow this server (%s%s): a restore would reach them, too; detach them first, or restore"
-				   " into a server without", who.item[0], who.len > 1 ? " and others" : "");
-	else if (!seen)
-		my_plan_warn(pl, "%s may not see whether replicas follow this server: a restore would reach them, too (%s)", pl->me,
-			     pl->server.mariadb ? "GRANT REPLICATION MASTER ADMIN, PROCESS" : "GRANT REPLICATION SLAVE, PROCESS");
-	return ST_OK;
-}
 
 /* "10.11.19-MariaDB", "9.7.4" */
 static int version_number(const char *text)
@@ -47,7 +28,8 @@ static void check_version(struct my_planner *pl)
 				   " into a server of its own kind", mariadb ? "MariaDB" : "MySQL", archive,
 			       pl->server.mariadb ? "MariaDB" : "MySQL", pl->server.version);
 	else if (theirs / 100 > ours / 100)
-		my_plan_refuse(pl, "the backup is of version %s, the server is %s: an older one does not know all of its definitions",
+		my_plan_refuse(pl, "the backup is of version %s, the server is %s: an older one does not know all of its definitions; take a server of"
+				   " the version of the backup or a later one",
 			       archive, pl->server.version);
 	else if (theirs > ours)
 		my_plan_warn(pl, "the backup is of version %s, the server is %s: definitions that it does not know will end the restore",
@@ -77,7 +59,55 @@ enum status my_check_server(struct run *run, struct my_planner *pl, struct error
 	    my_list(run, pl->c, "SELECT UPPER(ENGINE) FROM information_schema.ENGINES WHERE SUPPORT IN ('YES', 'DEFAULT')", &pl->engines, err))
 		return err->code;
 	check_version(pl);
-	return check_replication(run, pl, err) || check_writable(run, pl, err) ? err->code : ST_OK;
+	return check_writable(run, pl, err);
+}
+
+/* ---- the binlog ---- */
+
+/* By the marks in the targets, what an attempt before did. */
+static enum status look_before(struct run *run, struct my_planner *pl, enum load_logged *before, struct error *err)
+{
+	*before = LOAD_LOGGED_UNKNOWN;
+	for (size_t i = 0; i < pl->p->scopes; i++) {
+		const struct my_mark m = {pl->p->scope[i].target, pl->q->run};
+		bool marked = false, unlogged = false;
+
+		if (my_mark_exists(run, pl->c, &m, &marked, err) || (marked && my_mark_state(run, pl->c, &m, "unlogged", &unlogged, err)))
+			return err->code;
+		if (unlogged)
+			*before = LOAD_UNLOGGED;
+		else if (marked && *before == LOAD_LOGGED_UNKNOWN)
+			*before = LOAD_LOGGED;
+	}
+	return ST_OK;
+}
+
+enum status my_check_binlog(struct run *run, struct my_planner *pl, struct error *err)
+{
+	CLEANUP(my_binlog_choice_release) struct my_binlog_choice x = MY_BINLOG_CHOICE_INIT;
+	struct my_binlog_request q = {
+		.e = pl->e,
+		.server = &pl->server,
+		.what = "the restore",
+		.live = pl->q->data_only || pl->q->tables->len,
+		.scratch = pl->q->scratch,
+	};
+
+	if (look_before(run, pl, &q.copy, err))
+		return err->code;
+	/* Nothing was written yet. */
+	if (q.copy == LOAD_LOGGED_UNKNOWN && my_params(pl->e)->replicas == MY_REPLICAS_FOLLOW)
+		q.copy = LOAD_LOGGED;
+	if (my_binlog_choose(run, pl->c, &q, &x, err))
+		return err->code;
+	pl->p->unlogged = x.out;
+	if (x.refusal)
+		my_plan_refuse(pl, "%s", x.refusal);
+	if (x.warning)
+		my_plan_warn(pl, "%s", x.warning);
+	if (x.step && !x.refusal)
+		my_plan_step(pl, "%s", x.step);
+	return ST_OK;
 }
 
 /* ---- rights ---- */
@@ -252,20 +282,25 @@ static enum status check_room(struct run *run, struct my_planner *pl, struct err
 
 /* ---- what an exchange or a drop of the old database meets ---- */
 
-static enum status check_in_the_way(struct run *run, struct my_planner *pl, const char *name, bool drop, struct error *err)
+enum status my_foreign_from_outside(struct run *run, struct my_conn *c, const char *database, struct strlist *keys, struct error *err)
 {
 	CLEANUP(buf_release) struct buf sql = BUF_INIT;
+
+	buf_puts(&sql, "SELECT DISTINCT CONCAT('the foreign key ', CONSTRAINT_NAME, ' of ', TABLE_SCHEMA, '.', TABLE_NAME) FROM"
+		       " information_schema.KEY_COLUMN_USAGE WHERE REFERENCED_TABLE_NAME IS NOT NULL AND TABLE_SCHEMA <> REFERENCED_TABLE_SCHEMA AND");
+	my_sql_is_name(&sql, "REFERENCED_TABLE_SCHEMA", database);
+	return my_list(run, c, buf_str(&sql), keys, err) ? error_add(err, "foreign keys of other databases") : ST_OK;
+}
+
+static enum status check_in_the_way(struct run *run, struct my_planner *pl, const char *name, bool drop, struct error *err)
+{
 	CLEANUP(strlist_release) struct strlist foreign = STRLIST_INIT;
 
-	buf_puts(&sql, "SELECT DISTINCT CONCAT(TABLE_SCHEMA, '.', TABLE_NAME) FROM information_schema.KEY_COLUMN_USAGE WHERE"
-		       " REFERENCED_TABLE_NAME IS NOT NULL AND TABLE_SCHEMA <> REFERENCED_TABLE_SCHEMA AND");
-	my_sql_is_name(&sql, "REFERENCED_TABLE_SCHEMA", name);
-	if (my_list(run, pl->c, buf_str(&sql), &foreign, err))
+	if (my_foreign_from_outside(run, pl->c, name, &foreign, err))
 		return err->code;
 	for (size_t i = 0; i < foreign.len; i++)
-		my_plan_warn(pl, drop ? "foreign keys of %s refer to tables of %s, which are dropped: its rows are not checked against the"
-					" restored ones"
-				      : "foreign keys of %s refer to tables of %s and go with them when these are set aside",
+		my_plan_warn(pl, drop ? "%s refers to %s, which is dropped: rows are not checked against the restored ones"
+				      : "%s refers to %s and goes with its tables when these are set aside",
 			     foreign.item[i], name);
 	return ST_OK;
 }

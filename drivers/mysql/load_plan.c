@@ -282,6 +282,8 @@ enum status my_load_plan(struct run *run, const struct endpoint *e, const struct
 	for (size_t i = 0; i < pl.definers.from.len; i++)
 		if (!strlist_has(&pl.mapped, pl.definers.from.item[i]))
 			my_plan_warn(&pl, "--definers: nothing that is restored belongs to %s", pl.definers.from.item[i]);
+	if (my_check_binlog(run, &pl, err))
+		return err->code;
 	if ((q->clean || q->users == LOAD_USERS_ALL) && !q->scratch && p->scopes)
 		p->confirm = xasprintf("%s@%s", p->scope[0].target, p->identity);
 	return ST_OK;

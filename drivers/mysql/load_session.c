@@ -1,4 +1,6 @@
 #include "drivers/mysql/load.h"
+
+#include "drivers/mysql/binlog.h"
 #include "drivers/mysql/session.h"
 #include "util/utf8.h"
 
@@ -16,7 +18,7 @@ enum status my_load_connect(struct run *run, struct my_load *l, const char *data
 	if (my_session_open_load(run, l->e, database, &c, err))
 		return err->code;
 	if (my_conn_command(run, c, "SET SESSION unique_checks = 1, SESSION innodb_lock_wait_timeout = 1000000", err) ||
-	    (l->unlogged && my_conn_command(run, c, "SET SESSION sql_log_bin = 0", err)))
+	    (l->unlogged && my_binlog_leave(run, c, err)))
 		return error_add(err, "the session's settings");
 	*to = c;
 	c = NULL;

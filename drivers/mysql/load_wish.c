@@ -1,5 +1,7 @@
 #include "drivers/mysql/load.h"
 
+enum { SHOWN = 20 }; /* of a list in a hint */
+
 /* ---- names as people write them ---- */
 
 /* One part: up to a dot outside double quotes; "" in quotes is one ". */
@@ -269,13 +271,25 @@ static enum status read_tables(const struct wisher *s, const struct strlist *nam
 	return ST_OK;
 }
 
+static enum status no_table(const struct my_load_wish *w, const char *name, struct error *err)
+{
+	CLEANUP(buf_release) struct buf has = BUF_INIT;
+	size_t n = 0;
+
+	for (size_t i = 0; i < w->objects; i++)
+		if (w->object[i].kind == OBJECT_TABLE && ++n <= SHOWN)
+			buf_printf(&has, "%s%s", n > 1 ? ", " : "", w->object[i].name);
+	error_set(err, ST_NOT_FOUND, "the backup of the database %s has no table %s", w->scope, name);
+	return error_hint(err, "It has %s%s.", n ? buf_str(&has) : "none", n > SHOWN ? ", ..." : "");
+}
+
 static enum status check_asked(const struct wisher *s, struct error *err)
 {
 	const struct my_load_wish *w = s->w;
 
 	for (size_t i = 0; i < w->asked.len; i++)
 		if (!my_load_wish_object(w, OBJECT_TABLE, w->asked.item[i]) && !my_load_wish_named(w, w->asked.item[i]))
-			return error_set(err, ST_NOT_FOUND, "the backup of the database %s has no table %s", w->scope, w->asked.item[i]);
+			return no_table(w, w->asked.item[i], err);
 	for (size_t i = 0; i < s->from.len; i++)
 		if (!s->renamed[i])
 			return error_set(err, ST_NOT_FOUND, "--rename: the backup has no rows of a table %s to restore",

@@ -103,7 +103,7 @@ static enum status view_from_list(struct my_reading *r, const char *name, struct
 		return err->code;
 	row = mysql_fetch_row(res);
 	if (!row || !row[1] || !*row[1])
-		return my_reading_denied(r, "view definitions", "GRANT SELECT, SHOW VIEW ON *.*", err);
+		return my_reading_denied(r, "definitions of views", "GRANT SELECT, SHOW VIEW ON *.*", err);
 	buf_puts(&sql, "CREATE ");
 	if (row[3] && *row[3]) {
 		CLEANUP(cstr_release) char *account = NULL, *host = NULL;

@@ -71,20 +71,6 @@ static void grant(struct looking *l, const char *privileges, const char *on)
 		strlist_add(&l->p->missing, text);
 }
 
-/* The name of a database in a GRANT is a pattern. */
-static void put_pattern(struct buf *to, const char *database)
-{
-	CLEANUP(buf_release) struct buf name = BUF_INIT;
-
-	for (; *database; database++) {
-		if (*database == '_' || *database == '%' || *database == '\\')
-			buf_putc(&name, '\\');
-		buf_putc(&name, *database);
-	}
-	my_sql_ident(to, buf_str(&name));
-	buf_puts(to, ".*");
-}
-
 static bool sees_routines(const struct looking *l, const char *database)
 {
 	if (l->s->mariadb)
@@ -103,7 +89,7 @@ static void judge_database(struct looking *l, const char *name)
 		if (!my_rights_have(l->rights, needed[i], name))
 			buf_printf(&lacking, "%s%s", lacking.len ? ", " : "", needed[i]);
 	if (l->database)
-		put_pattern(&on, name);
+		my_rights_place(l->rights, name, &on);
 	else
 		buf_puts(&on, "*.*");
 	if (lacking.len)

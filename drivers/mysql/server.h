@@ -39,6 +39,8 @@ void my_rights_line(struct my_rights *r, const char *line); /* of SHOW GRANTS */
 /* privilege as in SHOW GRANTS ("SELECT", "SHOW VIEW", "BINLOG MONITOR"); database NULL: on *.*. ALL PRIVILEGES holds all. Grants on single
  * tables do not count. */
 bool my_rights_have(const struct my_rights *r, const char *privilege, const char *database);
+/* What stands after ON in a GRANT that adds to the account's rights on a database: the pattern that they stand under, else the name. */
+void my_rights_place(const struct my_rights *r, const char *database, struct buf *to);
 
 /* mysql, sys, information_schema, performance_schema: never dumped as tables. */
 bool my_system_database(const char *name);

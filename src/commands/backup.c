@@ -143,6 +143,7 @@ const struct command command_backup = {
 	.about = "A SOURCE is a name of the configuration or a URL. Exit status 0 means complete,\n"
 		 "durable and with a manifest written; nothing that failed is ever listed.\n",
 	.examples = "  drtool backup postgres://u@host/shop --to file:///var/backups/drtool\n"
+		    "  drtool backup mysql://u@host/shop --to file:///var/backups/drtool\n"
 		    "  drtool backup --all --prune -q\n",
 	.run = run_backup,
 };

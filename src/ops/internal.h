@@ -156,6 +156,8 @@ enum status journal_write_targets(struct journal *j, const struct load_plan *p, 
 bool journal_take_targets(struct journal *j, const struct strlist *scopes, struct load_plan *p);
 /* What earlier runs of a --salvage had to leave out: events "missing", whose scope is the text. */
 void journal_missing(const struct journal *j, struct strlist *to);
+/* An event: a part of the run is not in the log by which others follow the target. */
+#define JOURNAL_UNLOGGED "unlogged"
 bool journal_has(const struct journal *j, const char *event, const char *scope);
 bool journal_has_unit(const struct journal *j, const char *scope, const struct load_plan_unit *u);
 void journal_freep(struct journal **j);

@@ -126,6 +126,37 @@ TEST("MySQL: an exchange that dies on the way goes on where it stopped")
 	kept_release(&k);
 	shop_stop(&f);
 }
+
+TEST("MySQL: an exchange that cannot go on leaves what others made meanwhile under the name")
+{
+	struct shop f;
+	struct kept k;
+	struct loading l;
+	struct error err = ERROR_INIT;
+	struct run run = RUN_INIT;
+
+	shop_make(&f, NULL);
+	kept_dump(&f.s, "shop", &k);
+	loading_init(&l, &f.s, &k, "shop");
+	l.q.in_place = true;
+	shop_run_ok(&l);
+	loading_release(&l);
+	my_test_server_sql(&f.my, NULL, "DROP DATABASE shop");
+	struct exchange_pair pair = pair_make();
+	struct exchange_request q = {.action = EXCHANGE_PUT, .pair = &pair, .pairs = 1, .run = "0a1b2c"};
+	exchange_killed(&f, &q, "mysql.exchange.before:1:kill");
+	my_test_server_sql(&f.my, "shop", "CREATE TABLE orders (i int)");
+	my_test_server_sql(&f.my, "shop", "INSERT INTO orders VALUES (1)");
+	CHECK_ERR(driver_mysql.exchange(&run, &f.s.e, &q, &err), err, ST_SERVER, "orders");
+	CHECK_VALUE(&f.my, "shop", "SELECT count(*) FROM orders", "1");
+	shop_check(&f, "shop_restore_0a1b2c");
+	my_test_server_sql(&f.my, NULL, "DROP DATABASE shop");
+	CHECK_OK(driver_mysql.exchange(&run, &f.s.e, &q, &err), err);
+	shop_check(&f, "shop");
+	pair_free(&pair);
+	kept_release(&k);
+	shop_stop(&f);
+}
 #endif
 
 TEST("MySQL: an exchange that cannot have the tables leaves all as it was")
@@ -160,6 +191,37 @@ TEST("MySQL: an exchange that cannot have the tables leaves all as it was")
 	CHECK_OK(driver_mysql.exchange(&run, &f.s.e, &q, &err), err);
 	shop_check(&f, "shop");
 	shop_check(&f, "shop_before_0a1b2c");
+	pair_free(&pair);
+	kept_release(&k);
+	shop_stop(&f);
+}
+
+TEST("MySQL: an exchange drops no database while foreign keys of another one refer to it")
+{
+	struct shop f;
+	struct kept k;
+	struct loading l;
+	struct error err = ERROR_INIT;
+	struct run run = RUN_INIT;
+
+	shop_make(&f, NULL);
+	kept_dump(&f.s, "shop", &k);
+	loading_init(&l, &f.s, &k, "shop");
+	l.q.in_place = true;
+	shop_run_ok(&l);
+	loading_release(&l);
+	my_test_server_sql(&f.my, NULL, "CREATE DATABASE reviews");
+	my_test_server_sql(&f.my, "reviews", "CREATE TABLE r (id int PRIMARY KEY, o bigint, CONSTRAINT of_order FOREIGN KEY (o) REFERENCES shop.orders (id))");
+	struct exchange_pair pair = pair_make();
+	struct exchange_request q = {.action = EXCHANGE_PUT, .pair = &pair, .pairs = 1, .run = "0a1b2c"};
+	CHECK_OK(driver_mysql.exchange(&run, &f.s.e, &q, &err), err);
+	q.action = EXCHANGE_DROP;
+	CHECK_ERR(driver_mysql.exchange(&run, &f.s.e, &q, &err), err, ST_REFUSED,
+		  "shop_before_0a1b2c is not dropped: the foreign key of_order of reviews.r refers to tables of it");
+	CHECK(pair.aside_exists);
+	my_test_server_sql(&f.my, "reviews", "ALTER TABLE r DROP FOREIGN KEY of_order");
+	CHECK_OK(driver_mysql.exchange(&run, &f.s.e, &q, &err), err);
+	CHECK(!pair.aside_exists);
 	pair_free(&pair);
 	kept_release(&k);
 	shop_stop(&f);

@@ -1,10 +1,12 @@
 """Replication of MariaDB and MySQL: backups of a replica, and restores into a server that has some."""
 
 import contextlib
+import re
 import threading
 
 import my
 import pytest
+from test_mysql import everything
 
 
 class Pair:
@@ -208,3 +210,145 @@ def test_of_several_sources_each_is_in_the_manifest_and_one_that_stands_still_is
     finally:
         pair.replica.sql("", f"stop {thing} {which}; reset {thing} {which if pair.source.mariadb else 'all ' + which}"
                              f"{' all' if pair.source.mariadb else ''}")
+
+
+# --- a server with replicas, or a replica, is the target ---
+
+@pytest.fixture
+def spoilt(pair, shop, drtool):
+    """The database, changed on both since its backup: its name, what it held then, what it holds now."""
+    drtool.ok("backup", pair.source.url(shop), "--name", "shop")
+    then = pair.source.contents(shop)
+    pair.source.sql(shop, "update a set t = 'spoilt'; delete from b where n > 3")
+    pair.sync()
+    return shop, then, pair.source.contents(shop)
+
+
+def run_of(result):
+    return re.search(r"drtool exchange ([0-9a-f]{6})", result.text)[1]
+
+
+def still_replicates(pair):
+    pair.source.sql("", "create database later; drop database later")
+    pair.sync()
+    return True
+
+
+def test_a_replica_is_no_target(pair, spoilt, drtool):
+    result = drtool.fails(7, "restore", "shop", "--into", pair.replica.url(), "--replicas", "follow")
+    assert "is a replica" in result.text
+    assert pair.replica.contents(spoilt[0]) == spoilt[2]
+
+
+def test_a_server_with_replicas_is_refused_until_it_is_said_what_becomes_of_them(pair, spoilt, drtool):
+    before = position_of(pair.source)
+    for way in ((), ("--in-place", "--yes"), ("--table", "a", "--rename", "a=other")):
+        result = drtool.fails(7, "restore", "shop", "--into", pair.source.url(), *way)
+        assert "--replicas follow" in result.text and "--replicas rebuild" in result.text, result
+    assert position_of(pair.source) == before
+    assert not [name for name in pair.source.databases() if name.startswith(f"{spoilt[0]}_")]
+
+
+def test_with_follow_the_replica_gets_the_restore_and_each_exchange(pair, spoilt, drtool):
+    db, then, now = spoilt
+    into = ("--into", pair.source.url())
+    run = run_of(drtool.ok("restore", "shop", *into, "--replicas", "follow"))
+    pair.sync()
+    assert pair.replica.contents(f"{db}_restore_{run}") == then
+    result = drtool.fails(7, "exchange", run, "--yes", *into)
+    assert "--replicas follow" in result.text
+    assert pair.source.contents(db) == now
+    drtool.ok("exchange", run, "--yes", *into, "--replicas", "follow")
+    pair.sync()
+    assert pair.source.contents(db) == pair.replica.contents(db) == then
+    assert pair.source.dump(db, "--no-data") == pair.replica.dump(db, "--no-data")
+    drtool.ok("exchange", run, "--back", "--yes", "--replicas", "follow")
+    pair.sync()
+    assert pair.source.contents(db) == pair.replica.contents(db) == now
+    drtool.ok("exchange", run, "--yes", "--replicas", "follow")
+    drtool.ok("exchange", run, "--drop", "--yes")
+    pair.sync()
+    assert pair.replica.contents(db) == then
+    assert pair.replica.databases() == pair.source.databases()
+
+
+def test_with_follow_one_of_everything_reaches_the_replica(pair, make_my_db, drtool):
+    db = make_my_db(pair.source, fill=everything)
+    pair.sync()
+    assert pair.replica.contents(db) == pair.source.contents(db)
+    drtool.ok("backup", pair.source.url(db), "--name", "shop", "--chunk-size", "16KiB")
+    then = pair.source.contents(db)
+    pair.source.sql(db, "delete from no_key")
+    drtool.ok("restore", "shop", "--into", pair.source.url(), "--in-place", "--yes", "--replicas", "follow")
+    pair.sync()
+    assert pair.source.contents(db) == then
+    assert pair.replica.contents(db) == then
+
+
+def test_with_rebuild_the_replica_is_left_as_it_is_and_goes_on(pair, spoilt, drtool):
+    db, then, now = spoilt
+    before = position_of(pair.source)
+    result = drtool.ok("restore", "shop", "--into", pair.source.url(), "--in-place", "--yes", "--replicas", "rebuild")
+    assert "build them anew" in result.text and "needs a new backup" in result.text, result
+    assert position_of(pair.source) == before
+    assert pair.source.contents(db) == then
+    assert still_replicates(pair)
+    assert pair.replica.contents(db) == now
+    result = drtool.fails(7, "exchange", run_of(result), "--back", "--yes", "--replicas", "follow")
+    assert "not in the binlog" in result.text
+
+
+def test_a_copy_that_replicas_do_not_have_is_not_exchanged_on_them(pair, spoilt, drtool):
+    db, then, now = spoilt
+    run = run_of(drtool.ok("restore", "shop", "--into", pair.source.url(), "--replicas", "rebuild"))
+    result = drtool.fails(7, "exchange", run, "--yes", "--replicas", "follow")
+    assert "replicas do not have it" in result.text and "--replicas rebuild" in result.text, result
+    result = drtool.fails(7, "exchange", run, "--yes", "--replicas", "follow", "--into", pair.source.url(), "--state-dir", drtool.dir / "another")
+    assert "not known on this machine" in result.text, result
+    assert pair.source.contents(db) == now
+    drtool.ok("exchange", run, "--yes", "--replicas", "rebuild")
+    assert pair.source.contents(db) == then
+    assert still_replicates(pair)
+    assert pair.replica.contents(db) == now
+
+
+def test_a_table_goes_to_the_replicas_or_not_as_it_was_said(pair, spoilt, drtool):
+    db, then, now = spoilt
+    command = ("restore", "shop", "--into", pair.source.url(), "--table", "a", "--rename")
+    drtool.ok(*command, "a=followed", "--replicas", "follow")
+    drtool.ok(*command, "a=rebuilt", "--replicas", "rebuild")
+    pair.sync()
+    assert pair.source.contents(db)["followed"] == pair.source.contents(db)["rebuilt"] == then["a"]
+    assert pair.replica.contents(db) == {**now, "followed": then["a"]}
+
+
+def test_where_nobody_follows_restore_and_exchange_stay_out_of_the_binlog_and_say_so(my_any, make_my_db, drtool):
+    db = make_my_db(my_any, "create table t (i int primary key); insert into t values (1), (2)")
+    drtool.ok("backup", my_any.url(db), "--name", "shop")
+    my_any.sql(db, "delete from t")
+    before = position_of(my_any)
+    result = drtool.ok("restore", "shop", "--into", my_any.url())
+    assert "a point in time after it needs a new backup" in result.text
+    result = drtool.ok("exchange", run_of(result), "--yes")
+    assert "a point in time after it needs a new backup" in result.text
+    assert position_of(my_any) == before
+    assert my_any.sql(db, "select count(*) from t") == "2"
+
+
+def test_an_account_that_may_not_leave_the_binlog_restores_through_it_and_is_told(my_any, make_my_db, drtool):
+    db = make_my_db(my_any, "create table t (i int primary key); insert into t values (1), (2)")
+    drtool.ok("backup", my_any.url(db), "--name", "shop")
+    rights = "replication master admin, slave monitor, process" if my_any.mariadb else "replication slave, replication client, process"
+    my_any.sql("", f"create user app@localhost identified by 'app'; grant all on `{db}\\_%`.* to app@localhost;"
+                   f" grant all on `{db}`.* to app@localhost; grant {rights} on *.* to app@localhost; grant select on mysql.* to app@localhost")
+    try:
+        before = position_of(my_any)
+        result = drtool.ok("restore", "shop", "--into", my_any.url(user="app", password="app"))
+        assert "goes through the binlog" in result.text and "GRANT" in result.text, result
+        assert position_of(my_any) != before
+        run = run_of(result)
+        before = position_of(my_any)
+        drtool.ok("exchange", run, "--yes", "--into", my_any.url())
+        assert position_of(my_any) != before
+    finally:
+        my_any.sql("", "drop user app@localhost")
