@@ -22,6 +22,9 @@ struct my_table_name {
 enum status my_table_name_parse(const char *text, struct my_table_name *n, struct error *err) MUST_CHECK;
 void my_table_name_release(struct my_table_name *n);
 
+/* The same text in plan and load: it is told once. Database, table, definition. */
+#define MY_FOREIGN_LEFT "database %s: table %s: a foreign key is not made, since the table that it refers to is not there: %s"
+
 enum my_load_mode {
 	MY_LOAD_DATABASE, /* everything, into a database that is empty */
 	MY_LOAD_TABLES,   /* some tables with their definitions, beside what is there */

@@ -133,3 +133,12 @@ def test_a_restore_in_place_says_that_the_events_of_what_is_set_aside_stay(my_an
     assert f"database {shop}: enabled events (1) stay enabled in what is set aside" in result.text, result
     result = drtool.ok("restore", "shop", "--into", my_any.url())
     assert "enabled events (1) run there, too" in result.text, result
+
+
+def test_a_foreign_key_that_a_single_table_loses_is_told_once(my_any, make_my_db, drtool):
+    db = make_my_db(my_any, "create table a (id int primary key); create table b (id int primary key, a int, constraint to_a foreign key (a) references a (id))")
+    drtool.ok("backup", my_any.url(db), "--name", "shop")
+    copy = f"{db}_copy"
+    result = drtool.ok("restore", "shop", "--into", my_any.url(copy), "--table", "b")
+    my_any.drop_db(copy)
+    assert result.text.count("to_a") == 1 and f"database {copy}: table b: a foreign key is not made" in result.text, result
