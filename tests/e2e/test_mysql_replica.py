@@ -2,7 +2,9 @@
 
 import contextlib
 import re
+import signal
 import threading
+import time
 
 import my
 import pytest
@@ -14,10 +16,20 @@ class Pair:
 
     def __init__(self, version):
         self.source = my.Server(version, {"event_scheduler": "off"}).start()
-        self.replica = self.source.make_replica({"event_scheduler": "off"})
+        parallel = {"slave_parallel_threads": 4} if self.source.mariadb else {}
+        self.replica = self.source.make_replica({"event_scheduler": "off", **parallel})
 
     def sync(self):
         self.source.wait_for_replica(self.replica)
+
+    def let_a_change_wait(self, db):
+        """The replica has received a change that it will apply in an hour."""
+        self.replica.replication("delay 3600")
+        self.source.sql(db, "insert into a (t) values ('late')")
+        deadline = time.monotonic() + 30
+        while "Waiting until" not in self.replica.sql("", f"show {'all slaves' if self.source.mariadb else 'replica'} status"):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
 
 
 @pytest.fixture(scope="module", params=my.VERSIONS, ids=lambda version: f"my{version}")
@@ -79,8 +91,8 @@ def test_the_manifest_of_a_replica_says_where_its_source_was_at_that_moment(pair
 
 
 @contextlib.contextmanager
-def writer(server, db):
-    """Somebody who gives one row after another, each in a transaction of its own, to both tables in turn."""
+def writers(server, db):
+    """Two who give one row after another, each in a transaction of its own, to both tables in turn."""
     stop = threading.Event()
 
     def write():
@@ -88,30 +100,49 @@ def writer(server, db):
             while not stop.is_set():
                 session.run("insert into a (t) values ('x'); insert into b (t) values ('x')")
 
-    thread = threading.Thread(target=write)
-    thread.start()
+    threads = [threading.Thread(target=write) for _ in range(2)]
+    for thread in threads:
+        thread.start()
     try:
         yield
     finally:
         stop.set()
-        thread.join()
+        for thread in threads:
+            thread.join()
 
 
-def test_the_gtids_in_the_manifest_are_exactly_those_of_the_rows_while_changes_are_applied(pair, shop, backup, drtool):
-    began = last_number(position_of(pair.source)[2])
-    with writer(pair.source, shop):
-        pair.replica.wait_until(f"select count(*) > 30 from {my.quote(shop)}.a")
-        for _ in range(4):
-            result = backup(pair.replica, shop)
-            assert result.code == 0, result
-    pair.sync()
+def check_gtids_are_those_of_the_rows(source, replica, db, backup, drtool):
+    began = last_number(position_of(source)[2])
+    with writers(source, db):
+        replica.wait_until(f"select count(*) > 30 from {my.quote(db)}.a")
+        results = [backup(replica, db) for _ in range(4)]
+    assert [result.code for result in results] == [0] * 4, results
     for backup_id in drtool.backups("shop"):
         manifest = drtool.manifest("shop", backup_id)
         replication = manifest["replication"]
         assert replication["gtid_read"] == "snapshot"
-        assert manifest["rows"] - 20 == last_number(replication["gtid"]) - began
+        assert manifest["rows"] - 20 == last_number(replication["gtid"].partition(",")[0]) - began
         assert replication["sources"][0]["position"] > 0
     assert len({drtool.manifest("shop", backup_id)["rows"] for backup_id in drtool.backups("shop")}) > 1
+    return results[0].text
+
+
+def test_the_gtids_in_the_manifest_are_exactly_those_of_the_rows_while_changes_are_applied(pair, shop, backup, drtool):
+    text = check_gtids_are_those_of_the_rows(pair.source, pair.replica, shop, backup, drtool)
+    assert not pair.source.mariadb or "no lock, writers did not wait" in text
+    pair.sync()
+
+
+def test_the_gtids_are_exact_where_the_replica_has_no_binlog_and_is_locked_for_the_moment(pair, shop, backup, drtool):
+    parallel = {"slave_parallel_threads": 4} if pair.source.mariadb else {}
+    bare = pair.source.make_replica({"log_bin": "off", **parallel})
+    pair.source.wait_for_replica(bare)
+    text = check_gtids_are_those_of_the_rows(pair.source, bare, shop, backup, drtool)
+    assert "writers waited at most" in text, text
+    assert "bin." not in drtool.manifest("shop")["scopes"][0].get("position", "")
+    bare.remove()
+    pair.source.replicas.remove(bare)
+    pair.sync()
 
 
 @pytest.mark.parametrize("thread, word", [("sql_thread", "applies"), ("io_thread", "receives")])
@@ -126,14 +157,8 @@ def test_a_replica_whose_replication_stands_still_gives_no_backup(pair, shop, ba
 
 
 def test_changes_that_were_received_and_not_applied_are_not_taken_for_all_where_no_more_come(pair, shop, backup, drtool):
-    pair.replica.replication("delay 3600")
     try:
-        pair.source.sql(shop, "insert into a (t) values ('late')")
-        waiting = "show all slaves status" if pair.replica.mariadb else "show replica status"
-        deadline = 100
-        while "Waiting until" not in pair.replica.sql("", waiting) and deadline:
-            deadline -= 1
-            threading.Event().wait(0.1)
+        pair.let_a_change_wait(shop)
         pair.replica.replication("stop io_thread")
         result = backup(pair.replica, shop, max_lag="1h")
         assert result.code == 1 and "receives" in result.text, result
@@ -143,15 +168,9 @@ def test_changes_that_were_received_and_not_applied_are_not_taken_for_all_where_
 
 
 def test_a_replica_further_behind_than_max_lag_gives_no_backup(pair, shop, backup, drtool):
-    pair.replica.replication("delay 3600")
     try:
-        pair.source.sql(shop, "insert into a (t) values ('late')")
-        behind = "show all slaves status" if pair.replica.mariadb else "show replica status"
-        for _ in range(150):
-            if "Waiting until" in pair.replica.sql("", behind):
-                break
-            threading.Event().wait(0.1)
-        threading.Event().wait(2.5)
+        pair.let_a_change_wait(shop)
+        time.sleep(2.5)
         result = backup(pair.replica, shop, max_lag="1s")
         assert result.code == 1 and "more than max_lag allows" in result.text, result
         assert drtool.backups("shop") == []
@@ -283,6 +302,37 @@ def test_with_follow_one_of_everything_reaches_the_replica(pair, make_my_db, drt
     pair.sync()
     assert pair.source.contents(db) == then
     assert pair.replica.contents(db) == then
+    if pair.source.mariadb:
+        history = "select t, row_start, row_end from versions for system_time all order by row_end, row_start"
+        assert pair.replica.sql(db, history) == pair.source.sql(db, history)
+
+
+def test_a_restore_that_ended_on_the_way_is_resumed_the_way_it_began(pair, spoilt, drtool):
+    db, then, now = spoilt
+    command = ("restore", "shop", "--into", pair.source.url(), "--replicas")
+    drtool.fails(-signal.SIGKILL, *command, "follow", fail="load.unit.done:1:kill")
+    drtool.fails(7, *command, "refuse", "--resume")
+    run = run_of(drtool.ok(*command, "follow", "--resume"))
+    pair.sync()
+    assert pair.source.contents(f"{db}_restore_{run}") == pair.replica.contents(f"{db}_restore_{run}") == then
+    drtool.fails(-signal.SIGKILL, *command, "rebuild", fail="load.unit.done:1:kill")
+    result = drtool.fails(7, *command, "follow", "--resume")
+    assert "replicas do not have it" in result.text, result
+    run = run_of(drtool.ok(*command, "rebuild", "--resume"))
+    assert pair.source.contents(f"{db}_restore_{run}") == then
+    assert still_replicates(pair)
+    assert f"{db}_restore_{run}" not in pair.replica.databases()
+
+
+def test_the_copy_of_a_verify_does_not_reach_the_replicas_of_its_scratch_server(pair, spoilt, drtool):
+    config = drtool.config(f"stores: {{local: {{url: \"{drtool.store_url}\"}}}}\n"
+                           f"sources: {{shop: {{url: \"{pair.source.url(spoilt[0])}\", scratch: \"{pair.source.url()}\"}}}}\n")
+    file, position, _ = position_of(pair.source)
+    drtool.ok("--config", config, "verify", "shop")
+    events = pair.source.sql("", f"show binlog events in '{file}' from {position}")
+    assert "drtool_verify" in events and not re.search("create database", events, re.I), events
+    assert still_replicates(pair)
+    assert pair.source.databases() == pair.replica.databases()
 
 
 def test_with_rebuild_the_replica_is_left_as_it_is_and_goes_on(pair, spoilt, drtool):
