@@ -16,7 +16,7 @@ static enum status give_program(struct my_reading *r, struct my_object *o, MYSQL
 
 		return my_reading_denied(r, what, r->c->mariadb ? "GRANT SELECT ON mysql.proc" : "GRANT SELECT ON *.*", err);
 	}
-	o->sql = o->kind == OBJECT_TRIGGER ? my_ddl_trigger(row[body], row[1]) : xstrdup(row[body]);
+	o->sql = o->kind == OBJECT_TRIGGER ? my_ddl_trigger(row[body], row[1]) : my_ddl_comment(row[body], row[1]);
 	o->definer = my_ddl_definer(o->sql, row[1]);
 	return r->fn(r->ctx, o, err);
 }

@@ -41,10 +41,10 @@ enum status my_reading_denied(struct my_reading *r, const char *what, const char
 		return error_move(err, &why);
 	const char *at = strrchr(account, '@');
 	CLEANUP(cstr_release) char *name = at ? xstrndup(account, (size_t)(at - account)) : xstrdup(account);
-	my_sql_literal(&to, name);
+	my_sql_ident(&to, name);
 	if (at) {
 		buf_putc(&to, '@');
-		my_sql_literal(&to, at + 1);
+		my_sql_ident(&to, at + 1);
 	}
 	error_set(err, ST_DENIED, "the account %s may not read %s", account, what);
 	return error_hint(err, "%s TO %s;", grant, buf_str(&to));

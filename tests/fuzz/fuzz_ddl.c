@@ -47,7 +47,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	divide(text, 2);
 	char *const made[] = {my_ddl_renamed(text, "a`b"),   my_ddl_alter_database(text, "c"), my_ddl_without_counter(text),
 			      my_ddl_unqualified(text, "x"), my_ddl_trigger(text, m),	       my_ddl_event_disabled(text, m),
-			      my_ddl_with_definer(text, m, NULL, NULL)};
+			      my_ddl_with_definer(text, m, NULL, NULL),
+			      my_ddl_comment(text, m)};
 	CLEANUP(cstr_release) char *definer = my_ddl_definer(text, m);
 	if (definer && strlen(definer) > strlen(text))
 		die("a definer that is longer than its text");

@@ -210,6 +210,26 @@ TEST("another definer takes the place of the one that is there, and only of it")
 		   "CREATE FUNCTION `p`() RETURNS int RETURN DEFINER=1");
 }
 
+TEST("a comment that SHOW CREATE escapes comes back the same under NO_BACKSLASH_ESCAPES, and no word of the body changes")
+{
+	static const char mode[] = "NO_BACKSLASH_ESCAPES,ANSI_QUOTES";
+
+	CHECK_TEXT(my_ddl_comment("CREATE DEFINER=\"a\"@\"%\" PROCEDURE \"p\"(comment int, b enum('x\\','y'))\n    SQL SECURITY INVOKER\n    COMMENT "
+				  "'a\\\\b ''q'' \\n \\r'\nalter table t comment 'x\\\\y'", mode),
+		   "CREATE DEFINER=\"a\"@\"%\" PROCEDURE \"p\"(comment int, b enum('x\\','y'))\n    SQL SECURITY INVOKER\n    COMMENT "
+		   "'a\\b ''q'' \n \r'\nalter table t comment 'x\\\\y'");
+	CHECK_TEXT(my_ddl_comment("CREATE FUNCTION f(a int) RETURNS varchar(9) CHARSET utf8mb4 COLLATE utf8mb4_bin\n DETERMINISTIC COMMENT 'a\\\\' RETURN 1", mode),
+		   "CREATE FUNCTION f(a int) RETURNS varchar(9) CHARSET utf8mb4 COLLATE utf8mb4_bin\n DETERMINISTIC COMMENT 'a\\' RETURN 1");
+	CHECK_TEXT(my_ddl_comment("CREATE EVENT e ON SCHEDULE EVERY 1 DAY ON COMPLETION PRESERVE ENABLE COMMENT '\\\\' DO set @a = '\\\\'", mode),
+		   "CREATE EVENT e ON SCHEDULE EVERY 1 DAY ON COMPLETION PRESERVE ENABLE COMMENT '\\' DO set @a = '\\\\'");
+	static const char *const same[] = {"CREATE PROCEDURE p() alter table t comment 'x\\\\y'",
+					   "CREATE FUNCTION f() RETURNS int RETURN comment + 'x\\\\y'",
+					   "CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO alter table t comment 'x\\\\y'", "CREATE PROCEDURE p(", "CREATE"};
+	for (size_t i = 0; i < ARRAY_LEN(same); i++)
+		CHECK_TEXT(my_ddl_comment(same[i], mode), same[i]);
+	CHECK_TEXT(my_ddl_comment("CREATE PROCEDURE p() COMMENT 'a\\\\' select 1", ""), "CREATE PROCEDURE p() COMMENT 'a\\\\' select 1");
+}
+
 TEST("words end where the rules of their sql_mode end them")
 {
 	struct my_lex l = my_lex_of("'a\\' \"b\" -- c\n#d\n- -1/*x*/ y--z", "ANSI_QUOTES,NO_BACKSLASH_ESCAPES");
