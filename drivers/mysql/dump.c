@@ -274,7 +274,7 @@ static enum status check_definitions(struct run *run, struct my_dump *d, struct 
 	const struct my_listing *then = my_dump_listing(d);
 	const char *altered = NULL;
 
-	if (my_list_tables(run, d->c, my_dump_database(d), &now, err) || my_list_columns(run, d->c, my_dump_database(d), &now, err))
+	if (my_list_tables(run, d->c, my_dump_database(d), &now, err) || my_list_columns(run, d->c, my_dump_database(d), false, &now, err))
 		return err->code;
 	for (size_t i = 0; !altered && i < then->tables; i++) {
 		const struct my_listed *was = &then->table[i], *is = my_listed_named(&now, was->name);

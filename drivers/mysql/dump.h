@@ -19,6 +19,12 @@
 
 /* ---- what is there (dump_list.c) ---- */
 
+enum my_history {
+	MY_HISTORY_TAKEN,
+	MY_HISTORY_NOT_ASKED,
+	MY_HISTORY_NUMBERS, /* its borders are numbers of transactions: no server takes them back */
+	MY_HISTORY_OLD,     /* the server would not take it back */
+};
 struct my_listed {
 	char *name, *engine;
 	bool definition_only;    /* its rows are elsewhere, or nowhere */
@@ -28,7 +34,7 @@ struct my_listed {
 	struct my_facts_table facts;
 	struct my_key key;       /* by which InnoDB keeps the rows; no columns: none is known */
 	char *row_start, *row_end; /* explicit columns of a row's time; NULL */
-	bool history_left;       /* only the rows of now can be taken and restored */
+	enum my_history history; /* system-versioned: which rows are taken */
 };
 struct my_listing {
 	struct my_listed *table; /* by name */
@@ -38,9 +44,9 @@ struct my_listing {
 #define MY_LISTING_INIT {0}
 /* Tables by name, without columns and keys. */
 enum status my_list_tables(struct run *run, struct my_conn *c, const char *database, struct my_listing *l, struct error *err) MUST_CHECK;
-/* Columns to them, which state of each covers then; and, before that, keys. */
+/* Columns to them, which state of each covers then; and, before that, keys. history: versioned tables have the borders of their rows too. */
 enum status my_list_keys(struct run *run, struct my_conn *c, const char *database, struct my_listing *l, struct error *err) MUST_CHECK;
-enum status my_list_columns(struct run *run, struct my_conn *c, const char *database, struct my_listing *l, struct error *err) MUST_CHECK;
+enum status my_list_columns(struct run *run, struct my_conn *c, const char *database, bool history, struct my_listing *l, struct error *err) MUST_CHECK;
 struct my_listed *my_listed_named(const struct my_listing *l, const char *name); /* NULL: not there */
 void my_listing_release(struct my_listing *l);
 

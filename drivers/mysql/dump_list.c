@@ -262,26 +262,29 @@ static enum status add_column(void *ctx, char *const *field, const unsigned long
 
 		free(*border);
 		*border = xstrdup(field[COL_NAME]);
-		t->history_left = t->history_left || strcmp(field[COL_DATA_TYPE], "timestamp");
+		if (strcmp(field[COL_DATA_TYPE], "timestamp"))
+			t->history = MY_HISTORY_NUMBERS;
 	} else if (!*expression) {
 		my_column_facts(&type, more_columns(&t->facts));
 	}
 	return ST_OK;
 }
 
-/* The borders of a row's time become the last two columns; before 10.11 they cannot be restored, and those that are numbers of transactions
- * never. */
-static void add_history(const struct my_conn *c, struct my_listed *t)
+/* The borders of a row's time become the last two columns. */
+static void add_history(const struct my_conn *c, bool wanted, struct my_listed *t)
 {
-	t->history_left = t->history_left || c->version < 101100;
-	if (t->history_left)
+	if (t->history == MY_HISTORY_TAKEN && !wanted)
+		t->history = MY_HISTORY_NOT_ASKED;
+	if (t->history == MY_HISTORY_TAKEN && c->version < 101100)
+		t->history = MY_HISTORY_OLD;
+	if (t->history != MY_HISTORY_TAKEN)
 		return;
 	more_columns(&t->facts)->name = xstrdup(t->row_start ? t->row_start : "row_start");
 	my_column_row_end(t->row_end ? t->row_end : "row_end", more_columns(&t->facts));
 	t->facts.history = true;
 }
 
-enum status my_list_columns(struct run *run, struct my_conn *c, const char *database, struct my_listing *l, struct error *err)
+enum status my_list_columns(struct run *run, struct my_conn *c, const char *database, bool history, struct my_listing *l, struct error *err)
 {
 	CLEANUP(call_release) struct listing_call k = {.l = l, .mariadb = c->mariadb};
 	CLEANUP(buf_release) struct buf sql = BUF_INIT;
@@ -298,7 +301,7 @@ enum status my_list_columns(struct run *run, struct my_conn *c, const char *data
 		t->facts.table = xstrdup(t->name);
 		t->facts.transactional = t->transactional;
 		if (t->versioned)
-			add_history(c, t);
+			add_history(c, history, t);
 	}
 	return ST_OK;
 }

@@ -26,6 +26,8 @@ static const struct setting settings[] = {
 	{.scope = SCOPE_SOURCE, .key = "tls_key", .type = SET_STRING, .arg = "FILE", .help = "private key of tls_cert", .offset = AT(tls_key)},
 	{.scope = SCOPE_SOURCE, .key = "tls_fingerprint", .type = SET_STRING, .arg = "HEX",
 	 .help = "fingerprint of the server's own certificate, which is trusted instead of its authority", .offset = AT(tls_fingerprint)},
+	{.scope = SCOPE_SOURCE, .key = "history", .flag = "history", .type = SET_BOOL, .commands = CMD_BACKUP,
+	 .help = "MariaDB 10.11 and later: also take the history of system-versioned tables", .offset = AT(history)},
 	{.scope = SCOPE_SOURCE, .key = "definers", .flag = "definers", .type = SET_LIST, .commands = CMD_RESTORE, .arg = "HOW",
 	 .help = "definers of views, routines, triggers, events: keep, strip (who restores), or OLD=NEW, repeatable (keep)", .offset = AT(definers)},
 	SETTING_END,

@@ -10,6 +10,7 @@ struct my_params {
 	struct duration lock_timeout;    /* wait for locks held by others; also the longest that writers may be blocked */
 	bool lock_ddl;                   /* hold changes of tables back while a backup runs */
 	uint64_t split_above;            /* bytes of a table's data above which it is read in ranges */
+	bool history;                    /* also the rows that system-versioned tables had before (10.11 and later) */
 	struct strlist definers;         /* of a restore: "keep", "strip", "OLD=NEW"; empty: keep */
 	int replicas;                    /* enum my_replicas: what becomes of those of a target */
 	char *tls_cert, *tls_key;        /* client certificate; NULL: none */

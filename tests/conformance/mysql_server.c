@@ -80,6 +80,7 @@ static void start(struct my_test_server *s, const char *const *settings)
 	s->notes = notes_new();
 	s->e = (struct endpoint){.url = s->url, .password = &s->password, .notes = s->notes, .spool_dir = test_dir()};
 	s->params = *my_params(&s->e);
+	s->params.history = true;
 	s->e.params = &s->params;
 }
 

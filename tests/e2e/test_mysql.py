@@ -32,7 +32,7 @@ def all_of_it(my_any, make_my_db):
 
 
 def backup(drtool, server, db, *more):
-    drtool.ok("backup", server.url(db), "--name", "shop", *more)
+    drtool.ok("backup", server.url(db), "--name", "shop", "--history", *more)
 
 
 def commands_of(text):

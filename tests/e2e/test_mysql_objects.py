@@ -184,3 +184,62 @@ def test_tables_whose_rows_have_parents_say_nothing(my_any, make_my_db, drtool):
     backup(drtool, my_any, db)
     my_any.drop_db(db)
     assert "parent" not in drtool.ok("restore", "shop", "--into", my_any.url()).text
+
+
+VERSIONED = """
+create table hidden (id int primary key, t varchar(20)) with system versioning;
+insert into hidden values (1, 'first'); update hidden set t = 'second' where id = 1; insert into hidden values (2, 'x'); delete from hidden where id = 2;
+create table named (t varchar(20), `to` timestamp(6) generated always as row end, id int primary key, `fr``om` timestamp(6) generated always as row start invisible,
+    w int without system versioning, period for system_time (`fr``om`, `to`)) with system versioning;
+insert into named (id, t, w) values (1, 'first', 1); update named set t = 'second' where id = 1; update named set w = 5;
+create table few (id int, t varchar(20), key (id)) with system versioning partition by system_time limit 100 (partition p0 history, partition p1 history, partition pc current);
+insert into few values (1, 'first'), (2, 'other'); update few set t = 'second' where id = 1;
+create table daily (id int, t varchar(20)) with system versioning partition by system_time interval 1 day (partition p0 history, partition pc current);
+insert into daily values (1, 'first'); update daily set t = 'second' where id = 1;
+create table numbered (id int primary key, t varchar(20), s bigint unsigned generated always as row start, e bigint unsigned generated always as row end,
+    period for system_time (s, e)) with system versioning;
+insert into numbered (id, t) values (1, 'first'); update numbered set t = 'second';
+"""
+
+
+def all_times(server, db):
+    """Every version of every row, with the end of time under one name."""
+    end = "if({0} >= '2038-01-19 03:14:07.999999', 'now', {0})"
+    sql = "; ".join([f"select 'hidden', id, t, row_start, {end.format('row_end')} from hidden for system_time all order by 1, 2, 3",
+                     f"select 'named', id, t, w, `fr``om`, {end.format('`to`')} from named for system_time all order by 1, 2, 3",
+                     f"select 'few', id, t, row_start, {end.format('row_end')} from few for system_time all order by 1, 2, 3",
+                     f"select 'daily', id, t, row_start, {end.format('row_end')} from daily for system_time all order by 1, 2, 3",
+                     "select 'numbered', id, t from numbered order by 1, 2, 3"])
+    return server.sql(db, "set time_zone = '+00:00'; " + sql).splitlines()
+
+
+def notes(drtool):
+    manifest, = (drtool.store / "shop" / "backup").glob("*.json")
+    return json.loads(manifest.read_text())["notes"]
+
+
+@pytest.mark.parametrize("source,target", [("10.11", "10.11"), ("11.8", "11.8"), ("10.11", "11.8")])
+def test_history_comes_back_where_it_was_asked_for(my_servers, make_my_db, drtool, source, target):
+    source, target = my_servers(source), my_servers(target)
+    db = make_my_db(source, VERSIONED)
+    before = all_times(source, db)
+    backup(drtool, source, db, "--history")
+    assert [note for note in notes(drtool) if "rows of now" in note] == [f"database {db}, tables numbered: the rows of now only: history by numbers of transactions cannot be restored"]
+    source.drop_db(db)
+    try:
+        drtool.ok("restore", "shop", "--into", target.url(), "--compare")
+        assert all_times(target, db) == before and len(before) > 9
+        target.sql(db, "update hidden set t = 'third'; delete from few; update daily set t = 'third'; delete from named")
+        assert target.sql(db, "select count(*) from hidden for system_time all where id = 1") == "3"
+    finally:
+        target.drop_db(db)
+
+
+def test_history_stays_out_and_is_named_where_it_was_not_asked_for(my10, make_my_db, drtool):
+    db = make_my_db(my10, VERSIONED)
+    backup(drtool, my10, db)
+    assert f"database {db}, tables daily, few, hidden, named: the rows of now only, without their history (--history takes it)" in notes(drtool)
+    my10.drop_db(db)
+    drtool.ok("restore", "shop", "--into", my10.url(), "--compare")
+    assert my10.sql(db, "select concat(id, t) from hidden for system_time all") == "1second"
+    assert drtool.ok("verify", "shop")
