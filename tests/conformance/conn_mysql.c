@@ -33,7 +33,7 @@ TEST("MySQL: a wrong password, a missing database and a forbidden account are sa
 	struct my_conn *c = NULL;
 	char wrong[] = "s3cret-wrong", right[] = "mysql";
 
-	my_test_server_start(&s, NULL);
+	my_test_server_share(&s);
 	CLEANUP(cstr_release) char *url = tcp_url(&s, "root");
 	s.e.url = url;
 	s.password.value = wrong;
@@ -185,7 +185,7 @@ TEST("MySQL: a deadline ends the rows of a statement that never waits")
 	struct error err = ERROR_INIT;
 	CLEANUP(my_conn_freep) struct my_conn *c = NULL;
 
-	my_test_server_start(&s, NULL);
+	my_test_server_share(&s);
 	open_ok(&s, &c);
 	struct run soon = run_within(&run, DURATION_MS(700));
 	struct instant from = run_mono(&run);
@@ -412,7 +412,7 @@ TEST("MySQL: what is asked of a server once")
 	CLEANUP(my_rights_freep) struct my_rights *r = NULL;
 	struct my_server first, again;
 
-	my_test_server_start(&s, NULL);
+	my_test_server_share(&s);
 	open_ok(&s, &c);
 	CHECK_OK(my_server_look(&run, c, &first, &err), err);
 	command(c, "SET time_zone = '+05:00'");

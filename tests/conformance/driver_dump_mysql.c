@@ -97,7 +97,7 @@ TEST("MySQL dump: all sessions see one moment while somebody writes, without a l
 {
 	struct my_test_server s;
 
-	my_test_server_start(&s, NULL);
+	my_test_server_share(&s);
 	make_accounts(&s);
 	dump_sums(&s, s.mariadb ? "proven by equal coordinates in the binlog" : "proven by performance_schema.log_status", true);
 	my_test_server_stop(&s);
@@ -166,7 +166,7 @@ TEST("MySQL dump: a table that was read can be altered at once: MariaDB's dump s
 	static struct steps t;
 	struct error err = ERROR_INIT;
 
-	my_test_server_start(&s, NULL);
+	my_test_server_share(&s);
 	sql_lines(&s, NULL, "CREATE DATABASE shop;;");
 	sql_lines(&s, "shop", "CREATE TABLE a (id INT PRIMARY KEY);;INSERT INTO a VALUES (1);;CREATE TABLE b LIKE a;;INSERT INTO b VALUES (1);;");
 	s.params.lock_timeout = DURATION_SECONDS(2);
@@ -193,7 +193,7 @@ TEST("MySQL dump: with lock_ddl a migration waits until the dump has ended; Mari
 	static struct steps t;
 	struct error err = ERROR_INIT;
 
-	my_test_server_start(&s, NULL);
+	my_test_server_share(&s);
 	sql_lines(&s, NULL, "CREATE DATABASE shop;;");
 	sql_lines(&s, "shop", "CREATE TABLE a (id INT PRIMARY KEY);;INSERT INTO a VALUES (1);;");
 	s.params.lock_timeout = DURATION_SECONDS(2);
@@ -225,7 +225,7 @@ TEST("MySQL dump: a table that was changed before it was read ends the dump with
 	struct error err = ERROR_INIT;
 	CLEANUP(cstr_release) char *url = NULL;
 
-	my_test_server_start(&s, NULL);
+	my_test_server_share(&s);
 	if (!s.mariadb)
 		sql_lines(&s, NULL, "CREATE DATABASE shop;;");
 	as_account(&s, &url, "GRANT SELECT, SHOW VIEW, TRIGGER, EVENT, RELOAD ON *.* TO few@'127.0.0.1'");
@@ -259,7 +259,7 @@ TEST("MySQL dump: tables that are not of the moment, and those without rows here
 	struct my_test_server s;
 	static struct steps t;
 
-	my_test_server_start(&s, NULL);
+	my_test_server_share(&s);
 	sql_lines(&s, NULL, "CREATE DATABASE shop;;CREATE DATABASE other;;");
 	sql_lines(&s, "shop", "CREATE TABLE m (a INT) ENGINE=MyISAM;;INSERT INTO m VALUES (1), (2);;CREATE TABLE e (a INT) ENGINE=MEMORY;;"
 			      "CREATE TABLE g (a INT) ENGINE=MRG_MyISAM UNION=(m);;CREATE TABLE i (a INT);;");
@@ -299,7 +299,7 @@ TEST("MySQL dump: a digest reads the recorded columns of the recorded tables in 
 	static struct steps t, digest;
 	struct error err = ERROR_INIT;
 
-	my_test_server_start(&s, NULL);
+	my_test_server_share(&s);
 	sql_lines(&s, NULL, "CREATE DATABASE shop;;CREATE DATABASE copy;;");
 	sql_lines(&s, "shop", "CREATE TABLE a (id INT PRIMARY KEY, v ENUM('x', 'y'), f FLOAT);;INSERT INTO a VALUES (1, 'y', 0.1), (2, NULL, 3);;"
 			      "CREATE TABLE b (id INT);;CREATE TABLE c (id INT, gone INT);;");
@@ -326,7 +326,7 @@ TEST("MySQL dump: a value that the server gives with a warning ends the dump")
 	static struct steps t, digest;
 	struct error err = ERROR_INIT;
 
-	my_test_server_start(&s, NULL);
+	my_test_server_share(&s);
 	sql_lines(&s, NULL, "CREATE DATABASE shop;;");
 	sql_lines(&s, "shop", "CREATE TABLE a (id INT PRIMARY KEY, v VARCHAR(9));;INSERT INTO a VALUES (1, '7'), (2, '8 or 9');;");
 	steps_all(&t, &s, "shop");

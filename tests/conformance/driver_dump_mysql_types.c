@@ -149,7 +149,7 @@ TEST("MySQL dump: the extremes of every type come back with equal bytes, an equa
 	struct error err = ERROR_INIT;
 	CLEANUP(my_conn_freep) struct my_conn *c = NULL;
 
-	my_test_server_start(&s, (const char *const[]){"local_infile=1", NULL});
+	my_test_server_share(&s);
 	sql_lines(&s, NULL, "CREATE DATABASE shop;;CREATE DATABASE copy;;");
 	sql_lines(&s, "shop", numbers);
 	sql_lines(&s, "shop", times);
@@ -187,7 +187,7 @@ TEST("MySQL dump: an ENUM that holds none of its words comes back as such, with 
 	struct error err = ERROR_INIT;
 	CLEANUP(my_conn_freep) struct my_conn *c = NULL;
 
-	my_test_server_start(&s, (const char *const[]){"local_infile=1", NULL});
+	my_test_server_share(&s);
 	sql_lines(&s, NULL, "CREATE DATABASE shop;;CREATE DATABASE copy;;");
 	sql_lines(&s, "shop", "CREATE TABLE e (id INT PRIMARY KEY, a ENUM('x','0','2'), b ENUM('y') NOT NULL);;"
 			      "INSERT INTO e VALUES (1, 'bad', 'bad'), (2, '0', 'y'), (3, NULL, 'y'), (4, '2', 'y'), (5, 'x', 'y');;");

@@ -163,7 +163,7 @@ TEST("MySQL: what a restore needs and lacks is said before anything is changed")
 	struct loading l;
 	CLEANUP(buf_release) struct buf url = BUF_INIT;
 
-	shop_make(&f, NULL);
+	shop_make(&f, (const char *const[]){"local_infile=1", NULL});
 	kept_dump(&f.s, "shop", &k);
 	loading_init(&l, &f.s, &k, "shop");
 	l.q.archive_version = f.my.mariadb ? "8.4.2" : "10.11.6-MariaDB";
@@ -272,7 +272,7 @@ TEST("MySQL: a row larger than the server takes is said where rows go in by INSE
 	struct loading l;
 	struct error err = ERROR_INIT;
 
-	shop_start(&f, NULL);
+	shop_start(&f, (const char *const[]){"local_infile=1", NULL});
 	my_test_server_sql(&f.my, NULL, "CREATE DATABASE shop");
 	my_test_server_sql(&f.my, "shop", "CREATE TABLE wide (i int PRIMARY KEY, t longtext)");
 	my_test_server_sql(&f.my, "shop", "INSERT INTO wide VALUES (1, 'short'), (2, repeat('long', 20000))");

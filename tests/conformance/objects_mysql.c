@@ -361,7 +361,6 @@ static void make_odd(struct my_test_server *s)
 	CLEANUP(my_conn_freep) struct my_conn *c = NULL;
 
 	CHECK_OK(my_session_open(&run, &s->e, NULL, &c, &err), err);
-	sql_ok(c, "SET GLOBAL log_bin_trust_function_creators = 1");
 	all_ok(c, common);
 	all_ok(c, s->mariadb ? of_mariadb : of_mysql);
 	if (s->mariadb && c->version >= 110800)
@@ -384,7 +383,7 @@ TEST("MySQL: a database made again from its objects under another name has the s
 	struct my_test_server s;
 	CLEANUP(objects_release) struct objects there = {.o = NULL}, copied = {.o = NULL};
 
-	my_test_server_start(&s, NULL);
+	my_test_server_share(&s);
 	make_odd(&s);
 	read_objects(&s, ODD, &there);
 	CHECK_INT(there.o[0].kind, OBJECT_DATABASE);
@@ -518,7 +517,7 @@ TEST("MySQL: the inventory sees every kind of change in a database")
 	struct error err = ERROR_INIT;
 	struct my_test_server s;
 
-	my_test_server_start(&s, NULL);
+	my_test_server_share(&s);
 	make_odd(&s);
 	{
 		CLEANUP(my_conn_freep) struct my_conn *c = NULL;
@@ -582,7 +581,7 @@ TEST("MySQL: objects as a file are made by the stock client as they were")
 	CLEANUP(objects_release) struct objects there = {.o = NULL};
 	CLEANUP(buf_release) struct buf text = BUF_INIT;
 
-	my_test_server_start(&s, NULL);
+	my_test_server_share(&s);
 	make_odd(&s);
 	/* The client gives what is not ASCII as utf8mb4, and that is what the server notes then. */
 	my_test_server_sql(&s, ODD, "DROP VIEW latin");
@@ -639,7 +638,7 @@ TEST("MySQL: a divided table is the same when its keys and foreign keys were add
 	struct my_test_server s;
 	struct error err = ERROR_INIT;
 
-	my_test_server_start(&s, NULL);
+	my_test_server_share(&s);
 	{
 		CLEANUP(my_conn_freep) struct my_conn *c = NULL;
 		CLEANUP(objects_release) struct objects there = {.o = NULL}, copied = {.o = NULL};
@@ -671,7 +670,7 @@ TEST("MySQL: an account that sees less than there is fails with the GRANT to pas
 	unsigned granted = 0;
 	size_t seen = 0;
 
-	my_test_server_start(&s, NULL);
+	my_test_server_share(&s);
 	make_odd(&s);
 	my_test_server_sql(&s, NULL, "CREATE USER weak@'127.0.0.1' IDENTIFIED BY 'weak-1.A'");
 	my_test_server_sql(&s, NULL, "GRANT INSERT ON `o``dd.x`.* TO weak@'127.0.0.1'");
