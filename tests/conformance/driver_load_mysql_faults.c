@@ -317,7 +317,7 @@ TEST("MySQL: rows without a parent are restored as they were, and a verify says 
 	l.q.scratch = true;
 	shop_run_ok(&l);
 	CHECK_VALUE(&f.my, "shop", "SELECT count(*) FROM child", "4");
-	shop_has_note(&f, "child: 2 rows have no parent by the foreign key up");
+	shop_has_note(&f, "2 rows of the table child have no parent in `shop`.`parent` by the foreign key up: so they are in the backup");
 	loading_release(&l);
 	kept_release(&k);
 	shop_stop(&f);
