@@ -141,14 +141,12 @@ static enum status check_complete(struct run *run, const struct exchanger *x, co
 }
 
 /* The session leaves the binlog where the copy did. */
-static enum status choose_log(struct run *run, const struct endpoint *e, struct my_conn *c, struct exchange_request *q, struct error *err)
+static enum status choose_log(struct run *run, const struct my_server *server, struct my_conn *c, struct exchange_request *q, struct error *err)
 {
-	CLEANUP(my_server_release) struct my_server server = {.identity = NULL};
 	CLEANUP(my_binlog_choice_release) struct my_binlog_choice x = MY_BINLOG_CHOICE_INIT;
+	const struct endpoint *e = c->e;
+	const struct my_binlog_request choice = {.e = e, .server = server, .what = "the exchange", .copy = q->logged};
 
-	if (my_server_look(run, c, &server, err))
-		return err->code;
-	const struct my_binlog_request choice = {.e = e, .server = &server, .what = "the exchange", .copy = q->logged};
 	if (my_binlog_choose(run, c, &choice, &x, err))
 		return err->code;
 	if (x.refusal)
@@ -246,14 +244,26 @@ static enum status act(struct run *run, const struct exchanger *x, struct exchan
 	return ST_OK;
 }
 
+/* A replica may have the names of the run, too, by its source. */
+static enum status check_server(struct run *run, struct my_conn *c, struct exchange_request *q, struct error *err)
+{
+	CLEANUP(my_server_release) struct my_server server = {.identity = NULL};
+
+	if (my_server_look(run, c, &server, err))
+		return err->code;
+	if (server.replica) {
+		error_set(err, ST_REFUSED, "the server is a replica: an exchange is for its source, from where it gets it");
+		return error_hint(err, "Name the source with --into.");
+	}
+	/* A drop says IF EXISTS, so that it does no harm where the database never was. */
+	return q->action == EXCHANGE_PUT || q->action == EXCHANGE_BACK ? choose_log(run, &server, c, q, err) : ST_OK;
+}
+
 enum status my_exchange(struct run *run, const struct endpoint *e, struct exchange_request *q, struct error *err)
 {
 	CLEANUP(my_conn_freep) struct my_conn *c = NULL;
 
-	if (my_session_open_load(run, e, NULL, &c, err))
-		return err->code;
-	/* A drop says IF EXISTS, so that it does no harm where the database never was. */
-	if ((q->action == EXCHANGE_PUT || q->action == EXCHANGE_BACK) && choose_log(run, e, c, q, err))
+	if (my_session_open_load(run, e, NULL, &c, err) || check_server(run, c, q, err))
 		return err->code;
 	const struct exchanger x = {.e = e, .c = c, .q = q};
 	if (q->action == EXCHANGE_LOOK && !q->pairs && find_pairs(run, c, q, err))

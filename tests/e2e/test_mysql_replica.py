@@ -151,6 +151,8 @@ def test_a_replica_whose_replication_stands_still_gives_no_backup(pair, shop, ba
     try:
         result = backup(pair.replica, shop)
         assert result.code == 1 and f"the thread that {word} the changes" in result.text, result
+        result = drtool.run("--config", drtool.dir / "drtool.yaml", "config", "check", "--connect")
+        assert result.code != 0 and f"the thread that {word} the changes" in result.text, result
     finally:
         pair.replica.replication("start")
     assert drtool.backups("shop") == []
@@ -268,6 +270,28 @@ def test_a_server_with_replicas_is_refused_until_it_is_said_what_becomes_of_them
     assert not [name for name in pair.source.databases() if name.startswith(f"{spoilt[0]}_")]
 
 
+def test_an_account_that_may_not_name_the_replicas_is_refused_too_or_told_that_it_sees_none(pair, shop, drtool):
+    db = shop
+    drtool.ok("backup", pair.source.url(db), "--name", "shop")
+    pair.source.sql("", f"create user weak@localhost identified by 'weak'; grant all on `{db}`.* to weak@localhost;"
+                        f" grant all on `{db}\\_%`.* to weak@localhost; grant set user, select on *.* to weak@localhost"
+                        if pair.source.mariadb else
+                        f"create user weak@localhost identified by 'weak'; grant all on `{db}`.* to weak@localhost;"
+                        f" grant all on `{db}\\_%`.* to weak@localhost; grant set_any_definer, system_user on *.* to weak@localhost")
+    trust = pair.source.sql("", "select @@global.log_bin_trust_function_creators; set global log_bin_trust_function_creators = 1")
+    command = ("restore", "shop", "--dry-run", "--into", pair.source.url(user="weak", password="weak"))
+    try:
+        if not pair.source.mariadb:
+            result = drtool.ok(*command)
+            assert "may not see whether replicas follow this server" in result.text, result
+            pair.source.sql("", "grant select on performance_schema.* to weak@localhost")
+        result = drtool.fails(7, *command)
+        assert "1 of them" in result.text and "--replicas follow" in result.text, result
+    finally:
+        pair.source.sql("", f"drop user weak@localhost; set global log_bin_trust_function_creators = {trust}")
+        pair.sync()
+
+
 def test_with_follow_the_replica_gets_the_restore_and_each_exchange(pair, spoilt, drtool):
     db, then, now = spoilt
     into = ("--into", pair.source.url())
@@ -289,6 +313,19 @@ def test_with_follow_the_replica_gets_the_restore_and_each_exchange(pair, spoilt
     pair.sync()
     assert pair.replica.contents(db) == then
     assert pair.replica.databases() == pair.source.databases()
+
+
+def test_an_exchange_is_never_done_on_a_replica_that_has_the_copy_too(pair, spoilt, drtool):
+    db, then, now = spoilt
+    run = run_of(drtool.ok("restore", "shop", "--into", pair.source.url(), "--replicas", "follow"))
+    pair.sync()
+    for action in (["--drop"], ["--back"], []):
+        result = drtool.fails(7, "exchange", run, *action, "--yes", "--into", pair.replica.url(), "--replicas", "rebuild")
+        assert "is a replica" in result.text, result
+    config = drtool.config(f"sources: {{first: {{url: \"{pair.replica.url()}\"}}, second: {{url: \"{pair.source.url()}\", replicas: follow}}}}\n")
+    drtool.ok("--config", config, "exchange", run, "--yes")
+    pair.sync()
+    assert pair.source.contents(db) == pair.replica.contents(db) == then
 
 
 def test_with_follow_one_of_everything_reaches_the_replica(pair, make_my_db, drtool):
@@ -322,6 +359,21 @@ def test_a_restore_that_ended_on_the_way_is_resumed_the_way_it_began(pair, spoil
     assert pair.source.contents(f"{db}_restore_{run}") == then
     assert still_replicates(pair)
     assert f"{db}_restore_{run}" not in pair.replica.databases()
+
+
+@pytest.mark.parametrize("way", ["follow", "rebuild"])
+def test_a_restore_in_place_that_ended_before_the_exchange_goes_on_the_way_it_began(pair, spoilt, drtool, way):
+    db, then, now = spoilt
+    command = ("restore", "shop", "--into", pair.source.url(), "--in-place", "--yes")
+    drtool.fails(-signal.SIGKILL, *command, "--replicas", way, fail="restore.exchange.before:1:kill")
+    result = drtool.fails(7, *command, "--resume")
+    assert f"--replicas {way}" in result.text, result
+    if way == "rebuild":
+        drtool.fails(7, *command, "--resume", "--replicas", "follow")
+    drtool.ok(*command, "--resume", "--replicas", way)
+    assert still_replicates(pair)
+    assert pair.source.contents(db) == then
+    assert pair.replica.contents(db) == (then if way == "follow" else now)
 
 
 def test_the_copy_of_a_verify_does_not_reach_the_replicas_of_its_scratch_server(pair, spoilt, drtool):
