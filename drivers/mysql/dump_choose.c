@@ -45,8 +45,10 @@ static enum status check_named(const struct my_dump *d, const struct dump_reques
 
 		for (size_t k = 0; !found && k < d->scopes; k++)
 			found = !strcmp(d->scope[k].name, name);
-		if (!found && my_system_database(name))
-			return error_set(err, ST_UNSUPPORTED, "%s belongs to the server itself and is not dumped", name);
+		if (!found && my_system_database(name)) {
+			error_set(err, ST_UNSUPPORTED, "%s belongs to the server itself and is not dumped", name);
+			return error_hint(err, "Accounts, roles and their grants are in every backup by themselves.");
+		}
 		if (!found)
 			return no_database(all, name, err);
 	}

@@ -232,7 +232,7 @@ static enum status check_plan(struct restoring *x, struct error *err)
 	if (p->refusals.len) {
 		error_set(err, ST_REFUSED, "%s", p->refusals.item[0]);
 		if (p->refusals.len > 1)
-			error_hint(err, "There are %zu more reasons; --dry-run shows all.", p->refusals.len - 1);
+			error_hint(err, "That is not the only reason (%zu more): --dry-run shows all.", p->refusals.len - 1);
 		return err->code;
 	}
 	if (p->confirm && (!x->q->confirm || strcmp(p->confirm, x->q->confirm))) {
