@@ -72,7 +72,7 @@ void my_object_value_sql(const struct my_object *o, struct buf *sql)
 
 void my_event_status_script(const struct my_object *o, struct buf *to)
 {
-	CLEANUP(buf_release) struct buf sql = BUF_INIT, set = BUF_INIT;
+	CLEANUP(buf_release) struct buf sql = BUF_INIT;
 
 	my_put_event_status(o, o->status && !strcmp(o->status, "REPLICA_SIDE_DISABLED"), &sql);
 	if (sql.len)
