@@ -35,7 +35,7 @@ static enum status identify(struct run *run, struct my_conn *c, struct my_server
 	if (!row || !row[0] || !my_field_u64(row[1])) {
 		error_set(err, ST_DENIED, "MariaDB at %s: this account does not see the tables of the database mysql, by whose age a server is known again",
 			  c->where);
-		return error_hint(err, "GRANT SELECT ON mysql.* TO the backup user; `drtool config grants` prints all that it needs.");
+		return error_hint(err, "GRANT SELECT ON mysql.* TO it, also where it only restores; `drtool config grants` prints all that a backup needs.");
 	}
 	s->identity = xasprintf("mariadb-%s", row[0]);
 	return ST_OK;
