@@ -46,6 +46,7 @@ static void load_free(struct my_load *l)
 {
 	my_server_release(&l->server);
 	free(l->me);
+	strlist_release(&l->rights);
 	cancel_freep(&l->cancel);
 	mutex_destroy(&l->mutex);
 	free(l);

@@ -102,6 +102,25 @@ static enum status make_views(struct run *run, struct maker *m, struct error *er
 	return st ? error_add(err, "the views of the database %s", m->l->s->scope) : ST_OK;
 }
 
+/* A view on a view can only be made where the definer of that one may read what it names: rights come as soon as they can be given. */
+static enum status make_views_with_rights(struct run *run, struct maker *m, struct error *err)
+{
+	for (;;) {
+		CLEANUP(error_release) struct error why = ERROR_INIT;
+		const size_t left = m->l->rights.len;
+
+		if (my_load_rights(run, m->l, false, err) || !make_views(run, m, &why))
+			return err->code;
+		strlist_release(&m->there);
+		if (!my_conn_errno(&why))
+			return error_move(err, &why);
+		if (my_load_rights(run, m->l, false, err) || my_objects_there(run, m->l->conn, m->l->s->target, &m->there, err))
+			return err->code;
+		if (m->l->rights.len >= left)
+			return error_move(err, &why);
+	}
+}
+
 enum status my_load_after(struct run *run, struct my_load *l, struct error *err)
 {
 	static const enum object_kind programs[] = {OBJECT_FUNCTION, OBJECT_PROCEDURE, OBJECT_PACKAGE, OBJECT_PACKAGE_BODY};
@@ -114,7 +133,7 @@ enum status my_load_after(struct run *run, struct my_load *l, struct error *err)
 	for (size_t i = 0; i < ARRAY_LEN(programs); i++)
 		if (make_kind(run, &m, programs[i], err))
 			return err->code;
-	return make_views(run, &m, err) || make_kind(run, &m, OBJECT_TRIGGER, err) || make_kind(run, &m, OBJECT_EVENT, err) ? err->code
+	return make_views_with_rights(run, &m, err) || make_kind(run, &m, OBJECT_TRIGGER, err) || make_kind(run, &m, OBJECT_EVENT, err) ? err->code
 															    : ST_OK;
 }
 

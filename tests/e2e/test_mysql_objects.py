@@ -243,3 +243,29 @@ def test_history_stays_out_and_is_named_where_it_was_not_asked_for(my10, make_my
     drtool.ok("restore", "shop", "--into", my10.url(), "--compare")
     assert my10.sql(db, "select concat(id, t) from hidden for system_time all") == "1second"
     assert drtool.ok("verify", "shop")
+
+
+def test_rights_on_single_tables_columns_and_programs_come_back_with_the_accounts(make_my_server, drtool):
+    source = make_my_server("10.11")
+    for name in ("one", "two"):
+        source.create_db(name)
+        source.sql(name, BELONGING.replace("'app'@'%'", "root@localhost").replace("'other'@'10.0.%'", "root@localhost"))
+    source.sql("", f"create user ann@'%' identified by '{PASSWORD}'; grant select on one.t to ann@'%'; grant update (n) on two.t to ann@'%'; "
+                   "grant select on one.shown to ann@'%'; grant execute on function two.twice to ann@'%'; grant execute on procedure one.nothing to ann@'%'")
+    before = sorted(source.sql("", "show grants for ann@'%'").splitlines())
+    drtool.config(f"stores: {{local: {{url: \"{drtool.store_url}\"}}}}\nsources: {{all: {{url: \"{source.url()}\", databases: [\"*\"]}}}}\n")
+    drtool.env["DRTOOL_CONFIG"] = drtool.dir / "drtool.yaml"
+    drtool.ok("backup", "all")
+    target = make_my_server("10.11", fresh=True)
+    plan = drtool.ok("restore", "all", "--into", target.url(), "--users", "all", "--dry-run")
+    result = drtool.ok("restore", "all", "--into", target.url(), "--users", "all", "--confirm", re.search(r"--confirm '([^']+)'", plan.out)[1])
+    assert "not done" not in result.text
+    assert sorted(target.sql("", "show grants for ann@'%'").splitlines()) == before
+
+
+def test_a_view_whose_definer_may_read_one_table_only_is_proven(accounts, my_any, make_my_db, drtool):
+    db = make_my_db(my_any, "create table t (id int primary key); insert into t values (1)")
+    my_any.sql(db, f"revoke all, grant option from app@'%'; grant select on `{db}`.t to app@'%'; create definer = 'app'@'%' view v as select * from t; "
+                   f"create definer = 'app'@'%' view w as select * from v; grant select on `{db}`.v to app@'%'; create view a_last as select * from w")
+    backup(drtool, my_any, db)
+    assert "not done" not in drtool.ok("verify", "shop").text
