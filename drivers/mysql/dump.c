@@ -259,8 +259,9 @@ enum status my_inventory(struct run *run, void *dump, const struct inventory_sin
 	struct my_dump *d = dump;
 	struct passing p = {.to = items};
 	const struct inventory_sink passing = {pass_item, &p};
+	const bool beside = strcmp(d->scope[d->at].name, my_dump_database(d)) != 0;
 
-	if (my_snapshot_savepoint(run, d->c, err) || my_inventory_take_all(run, d->c, my_dump_database(d), &passing, err))
+	if (my_snapshot_savepoint(run, d->c, err) || my_inventory_take_all(run, d->c, my_dump_database(d), beside, &passing, err))
 		return err->code;
 	d->seen.inventory = p.sum;
 	return my_snapshot_let_go(run, d->c, err);

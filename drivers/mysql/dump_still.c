@@ -126,7 +126,7 @@ static enum status look_again(struct run *run, struct my_dump *d, struct error *
 	const struct inventory_sink items = {add_item, &sum};
 
 	if (my_session_open(run, d->e, NULL, &c, err) || my_objects_each(run, c, my_dump_database(d), notes, add_seen, &now, err) ||
-	    my_inventory_take_all(run, c, my_dump_database(d), &items, err))
+	    my_inventory_take_all(run, c, my_dump_database(d), false, &items, err))
 		return err->code;
 	const char *changed = first_change(&d->seen, &now);
 	if (changed)

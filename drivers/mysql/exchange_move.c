@@ -54,13 +54,13 @@ static enum status drop_objects(struct run *run, struct my_swap *s, const struct
 	return ST_OK;
 }
 
-static enum status make_views(struct run *run, struct my_swap *s, const struct my_moved *m, const struct strlist *there, struct error *err)
+static enum status make_views(struct run *run, struct my_swap *s, const struct my_moved *m, struct error *err)
 {
 	const struct my_object **view = xcalloc(m->objects + 1, sizeof *view);
 	size_t n = 0;
 
 	for (size_t i = 0; i < m->objects; i++)
-		if (m->object[i].kind == OBJECT_VIEW && !my_object_is_there(there, &m->object[i]))
+		if (m->object[i].kind == OBJECT_VIEW)
 			view[n++] = &m->object[i];
 	enum status st = n ? my_views_make(run, s->c, view, n, s->e->notes, err) : ST_OK;
 	free(view);
@@ -96,7 +96,7 @@ static enum status make_objects(struct run *run, struct my_swap *s, const struct
 
 	if (my_swap_use(run, s, database, err) || my_objects_there(run, s->c, database, &there, err))
 		return err->code;
-	if ((programs && make_kinds(run, s, m, &there, programs_only, err)) || make_views(run, s, m, &there, err) ||
+	if ((programs && make_kinds(run, s, m, &there, programs_only, err)) || make_views(run, s, m, err) ||
 	    make_kinds(run, s, m, &there, programs ? acting : triggers_only, err))
 		return error_add(err, "what belongs to the database %s", database);
 	return ST_OK;

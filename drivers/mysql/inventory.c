@@ -91,10 +91,10 @@ static enum status use(struct run *run, struct my_conn *c, const char *database,
 	return my_conn_command(run, c, buf_str(&sql), err);
 }
 
-enum status my_inventory_take_all(struct run *run, struct my_conn *c, const char *database, const struct inventory_sink *items,
+enum status my_inventory_take_all(struct run *run, struct my_conn *c, const char *database, bool beside, const struct inventory_sink *items,
 				  struct error *err)
 {
-	CLEANUP(taking_release) struct my_taking t = {.run = run, .c = c, .database = database, .to = items};
+	CLEANUP(taking_release) struct my_taking t = {.run = run, .c = c, .database = database, .beside = beside, .to = items};
 	CLEANUP(cstr_release) char *before = NULL;
 
 	if (my_conn_value(run, c, "SELECT DATABASE()", &before, err) || use(run, c, database, err) || take_all(&t, err) ||

@@ -17,7 +17,7 @@ void my_inventory_line(struct buf *to, const char *text)
 
 enum status my_inventory_give(const struct my_taking *t, const char *kind, const char *name, const char *facts, struct error *err)
 {
-	const struct inventory_item item = {.kind = kind, .name = name, .facts = facts};
+	const struct inventory_item item = {.kind = kind, .name = name, .facts = facts, .perhaps = t->perhaps};
 
 	return t->to->item(t->to->ctx, &item, err);
 }

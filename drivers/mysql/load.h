@@ -172,8 +172,8 @@ enum status my_load_failed(struct error *err);
 enum status my_load_prepare(struct run *run, struct my_load *l, struct my_conn *c, struct error *err) MUST_CHECK;
 enum status my_load_definitions(struct run *run, struct my_load *l, struct error *err) MUST_CHECK;
 enum status my_load_accounts(struct run *run, struct my_load *l, struct my_conn *c, struct error *err) MUST_CHECK;
-/* Rights on single tables and programs that are there now. all_there: the scope has all of its own. */
-enum status my_load_rights(struct run *run, struct my_load *l, bool all_there, struct error *err) MUST_CHECK;
+/* Rights on single tables and programs, when those of the scope are there. */
+enum status my_load_rights(struct run *run, struct my_load *l, struct error *err) MUST_CHECK;
 
 /* The parts of a table's definition; all is base where the text is not of the usual form. database: its own, whose name is left out. */
 void my_definition_read(const char *create, const char *database, struct my_ddl_table *d);

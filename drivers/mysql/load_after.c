@@ -95,30 +95,11 @@ static enum status make_views(struct run *run, struct maker *m, struct error *er
 	size_t n = 0;
 
 	for (size_t i = 0; i < m->l->wish.objects; i++)
-		if (is_missing(m, &m->l->wish.object[i], OBJECT_VIEW))
+		if (m->l->wish.object[i].kind == OBJECT_VIEW && my_load_wish_makes(&m->l->wish, &m->l->wish.object[i]))
 			view[n++] = &m->l->wish.object[i];
 	enum status st = n ? my_views_make(run, m->l->conn, view, n, m->l->e->notes, err) : ST_OK;
 	free(view);
 	return st ? error_add(err, "the views of the database %s", m->l->s->scope) : ST_OK;
-}
-
-/* A view on a view can only be made where the definer of that one may read what it names: rights come as soon as they can be given. */
-static enum status make_views_with_rights(struct run *run, struct maker *m, struct error *err)
-{
-	for (;;) {
-		CLEANUP(error_release) struct error why = ERROR_INIT;
-		const size_t left = m->l->rights.len;
-
-		if (my_load_rights(run, m->l, false, err) || !make_views(run, m, &why))
-			return err->code;
-		strlist_release(&m->there);
-		if (!my_conn_errno(&why))
-			return error_move(err, &why);
-		if (my_load_rights(run, m->l, false, err) || my_objects_there(run, m->l->conn, m->l->s->target, &m->there, err))
-			return err->code;
-		if (m->l->rights.len >= left)
-			return error_move(err, &why);
-	}
 }
 
 enum status my_load_after(struct run *run, struct my_load *l, struct error *err)
@@ -133,7 +114,7 @@ enum status my_load_after(struct run *run, struct my_load *l, struct error *err)
 	for (size_t i = 0; i < ARRAY_LEN(programs); i++)
 		if (make_kind(run, &m, programs[i], err))
 			return err->code;
-	return make_views_with_rights(run, &m, err) || make_kind(run, &m, OBJECT_TRIGGER, err) || make_kind(run, &m, OBJECT_EVENT, err) ? err->code
+	return make_views(run, &m, err) || make_kind(run, &m, OBJECT_TRIGGER, err) || make_kind(run, &m, OBJECT_EVENT, err) ? err->code
 															    : ST_OK;
 }
 

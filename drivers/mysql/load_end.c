@@ -68,7 +68,7 @@ static enum status finish(struct run *run, struct my_load *l, struct error *err)
 		return err->code;
 	if (l->wish.mode != MY_LOAD_ROWS && my_load_keys(run, l, err))
 		return err->code;
-	if (my_load_sequences(run, l, err) || my_load_after(run, l, err) || my_load_rights(run, l, true, err))
+	if (my_load_sequences(run, l, err) || my_load_after(run, l, err) || my_load_rights(run, l, err))
 		return err->code;
 	if (l->wish.mode != MY_LOAD_ROWS && my_load_compare(run, l, err))
 		return err->code;

@@ -90,9 +90,9 @@ enum status my_load_accounts(struct run *run, struct my_load *l, struct my_conn 
 	return m.users ? my_users_restore(run, c, m.user, m.users, all, &l->rights, l->e->notes, err) : ST_OK;
 }
 
-enum status my_load_rights(struct run *run, struct my_load *l, bool all_there, struct error *err)
+enum status my_load_rights(struct run *run, struct my_load *l, struct error *err)
 {
-	const bool last = all_there && l->s == &l->p->scope[l->p->scopes - 1];
+	const bool last = l->s == &l->p->scope[l->p->scopes - 1];
 
 	return my_users_grant_later(run, l->conn, &l->rights, last, l->e->notes, err);
 }

@@ -63,7 +63,8 @@ void my_text_account(const char *definer, char **name, char **host);
  * my_object_sql. A database is made by o->sql or sql as it is. An event whose time is over is not made by the server:
  * my_event_status notes it. */
 enum status my_object_make(struct run *run, struct my_conn *c, const struct my_object *o, const char *sql, struct error *err) MUST_CHECK;
-/* Views in the order that they need, found by rounds. Those that are invalid in the archive and fail here too are noted. */
+/* Views in the order that they need, found by rounds, in the place of those that are there. Those that are invalid in the archive and fail here
+ * too are noted. */
 enum status my_views_make(struct run *run, struct my_conn *c, const struct my_object *const *view, size_t n,
 			  struct notes *notes, struct error *err) MUST_CHECK;
 /* The recorded status of an event that was made. */

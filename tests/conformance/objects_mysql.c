@@ -217,7 +217,7 @@ static char *inventory_of(struct my_test_server *s, const char *database)
 	struct buf out = BUF_INIT;
 
 	CHECK_OK(my_session_open(&run, &s->e, NULL, &c, &err), err);
-	CHECK_OK(my_inventory_take_all(&run, c, database, &sink, &err), err);
+	CHECK_OK(my_inventory_take_all(&run, c, database, false, &sink, &err), err);
 	strlist_sort(&l);
 	for (size_t i = 0; i < l.len; i++) {
 		size_t name = strcspn(l.item[i], ":");

@@ -269,3 +269,14 @@ def test_a_view_whose_definer_may_read_one_table_only_is_proven(accounts, my_any
                    f"create definer = 'app'@'%' view w as select * from v; grant select on `{db}`.v to app@'%'; create view a_last as select * from w")
     backup(drtool, my_any, db)
     assert "not done" not in drtool.ok("verify", "shop").text
+
+
+def test_views_whose_definer_has_rights_on_the_old_name_only_are_put_in_place(accounts, my_any, make_my_db, drtool):
+    db = make_my_db(my_any, "create table t (id int primary key); insert into t values (1)")
+    my_any.sql(db, f"revoke all, grant option from app@'%'; grant select on `{db}`.* to app@'%'; create definer = 'app'@'%' view v as select * from t; "
+                   "create definer = 'app'@'%' view w as select * from v; create view a_last as select * from w")
+    before = definers(my_any, db)
+    backup(drtool, my_any, db)
+    drtool.ok("restore", "shop", "--into", my_any.url(), "--in-place", "--yes")
+    assert definers(my_any, db) == before
+    assert my_any.sql(db, "select * from a_last") == "1"
