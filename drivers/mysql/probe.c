@@ -3,6 +3,7 @@
 #include "drivers/mysql/mydriver.h"
 #include "drivers/mysql/server.h"
 #include "drivers/mysql/session.h"
+#include "drivers/mysql/snapshot.h"
 #include "drivers/mysql/upstream.h"
 
 #define CONNECTIONS_LEAST 4 /* --jobs 2, the coordinator's, and the guard's */
@@ -108,21 +109,24 @@ static enum status judge_moment(struct looking *l, struct error *err)
 {
 	CLEANUP(cstr_release) char *status = NULL;
 	bool mariadb = l->s->mariadb, lock = have(l, "RELOAD") || (!mariadb && have(l, "FLUSH_TABLES"));
-	const char *why = l->s->binlog ? "the status of the log may not be read" : "the binlog is off";
+	bool ordered = false;
 
-	if (l->s->binlog && mariadb)
+	if (my_snapshot_is_ordered(l->run, l->c, l->s, &ordered, err))
+		return err->code;
+	if (ordered && mariadb)
 		return ST_OK;
-	if (l->s->binlog && !my_conn_value(l->run, l->c, "SELECT LOCAL FROM performance_schema.log_status", &status, err))
+	if (ordered && !my_conn_value(l->run, l->c, "SELECT LOCAL FROM performance_schema.log_status", &status, err))
 		return ST_OK;
 	if (err->code && err->code != ST_DENIED && err->code != ST_SERVER && err->code != ST_NOT_FOUND)
 		return err->code;
 	error_release(err);
+	const char *why = !l->s->binlog ? "the binlog is off" : ordered ? "the status of the log may not be read" : "not all changes are in the binlog";
 	if (!l->s->binlog)
 		strlist_add(&l->p->limits, "the binlog is off: a backup has no binlog coordinates, and nothing can be replayed on top of it");
 	if (lock) {
 		strlist_take(&l->p->limits, xasprintf("%s: writers wait while the snapshots of a backup start (%s), at most for lock_timeout", why,
 						      mariadb ? "BACKUP STAGE BLOCK_COMMIT" : "FLUSH TABLES WITH READ LOCK"));
-	} else if (l->s->binlog) {
+	} else if (ordered) {
 		grant(l, "BACKUP_ADMIN", "*.*");
 		if (!my_rights_have(l->rights, "SELECT", "performance_schema"))
 			grant(l, "SELECT", "performance_schema.log_status");

@@ -156,6 +156,16 @@ static enum status is_ordered(struct run *run, const struct my_snapshot_request 
 	return ST_OK;
 }
 
+enum status my_snapshot_is_ordered(struct run *run, struct my_conn *c, const struct my_server *server, bool *ordered, struct error *err)
+{
+	CLEANUP(my_point_release) struct my_point p = MY_POINT_INIT;
+	const struct my_snapshot_request q = {.e = c->e, .server = server, .c = &c, .n = 1};
+
+	if (server->replica && server->mariadb && my_upstream_applied_sql(run, c, &p.applied_sql, err))
+		return err->code;
+	return is_ordered(run, &q, &p, ordered, err);
+}
+
 static enum status without_locks(struct run *run, const struct my_snapshot_request *q, struct my_point *p, bool *done, struct error *err)
 {
 	CLEANUP(error_release) struct error refused = ERROR_INIT;

@@ -25,6 +25,9 @@ struct my_snapshot_request {
 /* Ends what transactions they have, and begins one in each: all see the same commits. The least intrusive way that server and account allow,
  * each bounded in time. */
 enum status my_snapshot_take(struct run *run, const struct my_snapshot_request *q, struct my_snapshot *s, struct error *err) MUST_CHECK;
+/* Whether the server orders all commits, so that one moment can be proven without a lock. */
+enum status my_snapshot_is_ordered(struct run *run, struct my_conn *c, const struct my_server *server, bool *ordered,
+				   struct error *err) MUST_CHECK;
 /* Each sees a moment of its own. */
 enum status my_snapshot_each(struct run *run, const struct my_snapshot_request *q, struct error *err) MUST_CHECK;
 /* What a session did since is undone, so that nobody waits for it: its metadata locks go, the snapshot stays. */

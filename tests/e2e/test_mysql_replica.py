@@ -145,6 +145,33 @@ def test_the_gtids_are_exact_where_the_replica_has_no_binlog_and_is_locked_for_t
     pair.sync()
 
 
+def test_a_replica_that_orders_nothing_needs_the_right_to_lock_and_the_check_says_so(pair, shop, drtool):
+    if not pair.source.mariadb:
+        pytest.skip("MySQL has what it applies in its binlog")
+    by_position = "stop slave; change master to master_use_gtid={}; start slave"
+    pair.source.sql("", "create user backup@localhost identified by 'b'; grant select, show view, trigger, event, slave monitor, binlog monitor,"
+                        " binlog admin on *.* to backup@localhost")
+    pair.sync()
+    url = pair.replica.url(shop, user="backup", password="b")
+    config = drtool.config(f"stores: {{local: {{url: \"{drtool.store_url}\"}}}}\nsources: {{shop: {{url: \"{url}\"}}}}\n")
+    check = ("--config", config, "config", "check", "--connect")
+    try:
+        drtool.ok(*check)
+        drtool.ok("--config", config, "backup", "shop")
+        pair.replica.sql("", by_position.format("no"))
+        result = drtool.run(*check)
+        assert result.code == 3 and re.search(r"MISSING RIGHT: GRANT RELOAD ON \*\.\* TO", result.text), result
+        drtool.fails(1, "--config", config, "backup", "shop")
+        pair.source.sql("", "grant reload on *.* to backup@localhost")
+        pair.sync()
+        drtool.ok(*check)
+        drtool.ok("--config", config, "backup", "shop")
+    finally:
+        pair.replica.sql("", by_position.format("slave_pos"))
+        pair.source.sql("", "drop user backup@localhost")
+        pair.sync()
+
+
 @pytest.mark.parametrize("thread, word", [("sql_thread", "applies"), ("io_thread", "receives")])
 def test_a_replica_whose_replication_stands_still_gives_no_backup(pair, shop, backup, drtool, thread, word):
     pair.replica.replication(f"stop {thread}")
