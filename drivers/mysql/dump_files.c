@@ -127,6 +127,18 @@ struct definitions {
 	size_t views;
 };
 
+static void forget_views(struct definitions *x)
+{
+	for (size_t i = 0; i < x->views; i++) {
+		free(x->view[i].name);
+		free(x->view[i].script);
+		strlist_release(&x->view[i].uses);
+	}
+	free(x->view);
+	x->view = NULL;
+	x->views = 0;
+}
+
 static void definitions_release(struct definitions *x)
 {
 	spool_freep(&x->objects);
@@ -137,12 +149,7 @@ static void definitions_release(struct definitions *x)
 	buf_release(&x->values);
 	buf_release(&x->status);
 	free(x->collation);
-	for (size_t i = 0; i < x->views; i++) {
-		free(x->view[i].name);
-		free(x->view[i].script);
-		strlist_release(&x->view[i].uses);
-	}
-	free(x->view);
+	forget_views(x);
 }
 
 static void take_uses(struct view *v, const char *sql)
@@ -194,7 +201,7 @@ static enum status put_views(struct definitions *x, struct error *err)
 		qsort(x->view, x->views, sizeof *x->view, by_name);
 	for (size_t i = 0; i < x->views; i++)
 		place_view(x, &x->view[i], &text);
-	x->views = 0;
+	forget_views(x);
 	return put(x->after, &text, err);
 }
 

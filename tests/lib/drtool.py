@@ -48,6 +48,8 @@ class Drtool:
         self.dir = pg.temp_dir("drtool")
         self.store = self.dir / "store"
         self.state = self.dir / "state" / "drtool"
+        self.tmp = self.dir / "private"  # what a killed drtool leaves behind goes with the folder
+        self.tmp.mkdir()
         self.env = dict(env or {})
 
     @property
@@ -71,6 +73,7 @@ class Drtool:
             "PATH": ":".join(["/usr/bin", "/bin", *bins]),
             "HOME": str(self.dir),
             "XDG_STATE_HOME": str(self.dir / "state"),
+            "TMPDIR": str(self.tmp),
             "LC_ALL": "C.UTF-8",
             "TZ": "UTC",
             "DRTOOL_STORE": self.store_url,
