@@ -204,3 +204,43 @@ enum status my_definers_lack(struct run *run, struct my_conn *c, const struct my
 		put_right(q->rights, "ALLOW_NONEXISTENT_DEFINER", lack);
 	return c->version >= 80016 ? lack_system_user(run, c, q, lack, err) : ST_OK;
 }
+
+/* ---- an exchange ---- */
+
+static enum status list_definers(struct run *run, struct my_conn *c, const char *database, struct strlist *to, struct error *err)
+{
+	static const char *const tables[][2] = {{"VIEWS", "TABLE_SCHEMA"}, {"ROUTINES", "ROUTINE_SCHEMA"}, {"TRIGGERS", "TRIGGER_SCHEMA"}, {"EVENTS", "EVENT_SCHEMA"}};
+	CLEANUP(strlist_release) struct strlist all = STRLIST_INIT;
+	CLEANUP(buf_release) struct buf sql = BUF_INIT;
+
+	for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
+		buf_printf(&sql, "%sSELECT DEFINER FROM information_schema.%s WHERE", i ? " UNION " : "", tables[i][0]);
+		my_sql_is_name(&sql, tables[i][1], database);
+	}
+	if (my_list(run, c, buf_str(&sql), &all, err))
+		return error_add(err, "to whom the objects of the database %s belong", database);
+	for (size_t i = 0; i < all.len; i++)
+		if (!strlist_has(to, all.item[i]))
+			strlist_add(to, all.item[i]);
+	return ST_OK;
+}
+
+enum status my_definers_may_move(struct run *run, struct my_conn *c, const char *a, const char *b, struct error *err)
+{
+	CLEANUP(strlist_release) struct strlist definers = STRLIST_INIT, missing = STRLIST_INIT;
+	CLEANUP(my_rights_freep) struct my_rights *rights = NULL;
+	CLEANUP(cstr_release) char *me = NULL;
+	CLEANUP(buf_release) struct buf lack = BUF_INIT, names = BUF_INIT;
+
+	if (list_definers(run, c, a, &definers, err) || (b && list_definers(run, c, b, &definers, err)) ||
+	    my_definers_missing(run, c, &definers, &missing, err) || my_rights_read(run, c, &rights, err) ||
+	    my_conn_value(run, c, "SELECT CURRENT_USER()", &me, err))
+		return err->code;
+	const struct my_definers_question q = {rights, me ? me : "", &definers, &missing};
+	if (my_definers_lack(run, c, &q, &lack, err) || !lack.len)
+		return err->code;
+	for (size_t i = 0; i < definers.len; i++)
+		buf_printf(&names, "%s%s", i ? ", " : "", definers.item[i]);
+	error_set(err, ST_REFUSED, "%s may not make again what belongs to %s", q.me, buf_str(&names));
+	return error_hint(err, "Nothing was changed. GRANT %s ON *.* TO it; or let another account do it.", buf_str(&lack));
+}

@@ -35,5 +35,7 @@ struct my_definers_question {
 };
 enum status my_definers_lack(struct run *run, struct my_conn *c, const struct my_definers_question *q, struct buf *lack,
 			     struct error *err) MUST_CHECK;
+/* ST_REFUSED, with the rights to grant, where this account may not make again what two databases hold (b NULL: one) with its definers. */
+enum status my_definers_may_move(struct run *run, struct my_conn *c, const char *a, const char *b, struct error *err) MUST_CHECK;
 
 #endif

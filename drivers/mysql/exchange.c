@@ -1,6 +1,7 @@
 #include "drivers/mysql/exchange.h"
 
 #include "drivers/mysql/binlog.h"
+#include "drivers/mysql/definers.h"
 #include "drivers/mysql/mydriver.h"
 #include "drivers/mysql/session.h"
 #include "util/utf8.h"
@@ -163,7 +164,7 @@ static enum status swap(struct run *run, const struct exchanger *x, const char *
 {
 	struct my_swap s = {.e = x->e, .c = x->c, .out = out, .away = away, .in = in, .run = x->q->run};
 
-	if (my_swap_do(run, &s, err))
+	if (my_definers_may_move(run, x->c, in, away ? out : NULL, err) || my_swap_do(run, &s, err))
 		return error_add(err, "putting the database %s in the place of %s", in, out);
 	return ST_OK;
 }

@@ -213,6 +213,37 @@ static enum status check_trust(struct run *run, struct my_planner *pl, struct er
 	return ST_OK;
 }
 
+/* An event of a named zone is made in that zone only. */
+static enum status check_time_zone(struct run *run, struct my_planner *pl, const struct my_object *event, struct error *err)
+{
+	CLEANUP(buf_release) struct buf sql = BUF_INIT;
+	CLEANUP(cstr_release) char *there = NULL;
+
+	if (!event->time_zone || !strcmp(event->time_zone, "SYSTEM") || *event->time_zone == '+' || *event->time_zone == '-')
+		return ST_OK;
+	buf_puts(&sql, "SELECT CONVERT_TZ('2020-01-01 00:00:00', '+00:00', ");
+	my_sql_literal(&sql, event->time_zone);
+	buf_putc(&sql, ')');
+	if (my_conn_value(run, pl->c, buf_str(&sql), &there, err))
+		return error_add(err, "the time zone %s", event->time_zone);
+	if (!there)
+		my_plan_refuse(pl, "the server does not know the time zone %s, which the event %s needs: fill its tables of time zones"
+				   " (%s /usr/share/zoneinfo | %s mysql)", event->time_zone, event->name,
+			       pl->server.mariadb ? "mariadb-tzinfo-to-sql" : "mysql_tzinfo_to_sql", pl->server.mariadb ? "mariadb" : "mysql");
+	return ST_OK;
+}
+
+static enum status check_events(struct run *run, struct my_planner *pl, struct error *err)
+{
+	for (size_t i = 0; i < pl->wish.objects; i++) {
+		const struct my_object *o = &pl->wish.object[i];
+
+		if (o->kind == OBJECT_EVENT && my_load_wish_makes(&pl->wish, o) && check_time_zone(run, pl, o, err))
+			return err->code;
+	}
+	return ST_OK;
+}
+
 /* ---- what the tables need ---- */
 
 static void check_engines(struct my_planner *pl)
@@ -313,7 +344,7 @@ enum status my_check_scope(struct run *run, struct my_planner *pl, struct error 
 	check_engines(pl);
 	check_history(pl);
 	check_case(pl);
-	if (check_accounts(run, pl, err) || check_trust(run, pl, err) || check_room(run, pl, err))
+	if (check_accounts(run, pl, err) || check_trust(run, pl, err) || check_events(run, pl, err) || check_room(run, pl, err))
 		return err->code;
 	if (s->replaces)
 		return check_in_the_way(run, pl, s->replaces, false, err);

@@ -280,3 +280,40 @@ def test_views_whose_definer_has_rights_on_the_old_name_only_are_put_in_place(ac
     drtool.ok("restore", "shop", "--into", my_any.url(), "--in-place", "--yes")
     assert definers(my_any, db) == before
     assert my_any.sql(db, "select * from a_last") == "1"
+
+
+ZONE = """insert into mysql.time_zone (use_leap_seconds) values ('N'); set @id = last_insert_id();
+    insert into mysql.time_zone_name (name, time_zone_id) values ('Europe/Berlin', @id);
+    insert into mysql.time_zone_transition_type (time_zone_id, transition_type_id, `offset`, is_dst, abbreviation) values (@id, 0, 3600, 0, 'CET')"""
+
+
+@pytest.mark.parametrize("version", ["10.11", "9.7"])
+def test_a_time_zone_that_the_target_does_not_know_is_told_before_anything_is_written(make_my_server, drtool, version):
+    server = make_my_server(version)
+    server.sql("", ZONE)
+    server.create_db("shop")
+    server.sql("shop", "create table t (i int); set time_zone = 'Europe/Berlin'; create event nightly on schedule every 1 day starts '2035-01-01 02:00:00' do delete from t")
+    backup(drtool, server, "shop")
+    target = make_my_server(version, fresh=True)
+    result = drtool.fails(7, "restore", "shop", "--into", target.url())
+    assert "time zone Europe/Berlin, which the event nightly needs" in result.text and "shop" not in target.databases()
+    target.sql("", ZONE)
+    drtool.ok("restore", "shop", "--into", target.url(), "--compare")
+    assert target.sql("", "select time_zone, starts from information_schema.events where event_schema = 'shop'") == "Europe/Berlin|2035-01-01 02:00:00"
+
+
+def test_an_exchange_by_who_may_not_make_the_objects_again_is_refused_and_changes_nothing(my_any, owned, drtool):
+    backup(drtool, my_any, owned)
+    run = run_of(drtool.ok("restore", "shop", "--into", my_any.url()))
+    before = definers(my_any, owned)
+    my_any.sql("", "grant select, insert, update, delete, create, drop, alter, index, references, create view, show view, create routine, alter routine, execute, event, "
+                   "trigger, lock tables on *.* to weak@localhost; set global log_bin_trust_function_creators = 1")
+    more = "binlog admin, slave monitor, replication master admin" if my_any.mariadb else "session_variables_admin, replication slave"
+    my_any.sql("", f"grant {more}, process on *.* to weak@localhost")
+    url = my_any.url(user="weak", password=PASSWORD)
+    result = drtool.fails(7, "exchange", run, "--yes", "--into", url)
+    right = "SET USER" if my_any.mariadb else "SET_ANY_DEFINER"
+    assert f"GRANT {right} ON *.*" in result.text and definers(my_any, owned) == before
+    my_any.sql("", f"grant {right} on *.* to weak@localhost")
+    drtool.ok("exchange", run, "--yes", "--into", url)
+    assert definers(my_any, owned) == before
