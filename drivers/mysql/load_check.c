@@ -268,7 +268,13 @@ static void check_history(struct my_planner *pl)
 					   " with --exclude-table", pl->wish.table[i].shown);
 }
 
-static int by_lower(const void *a, const void *b) { return strcasecmp(*(const char *const *)a, *(const char *const *)b); }
+static int by_lower(const void *a, const void *b)
+{
+	const char *x = *(const char *const *)a, *y = *(const char *const *)b;
+	const int order = strcasecmp(x, y);
+
+	return order ? order : strcmp(x, y);
+}
 
 static void check_case(struct my_planner *pl)
 {

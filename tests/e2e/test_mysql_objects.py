@@ -317,3 +317,20 @@ def test_an_exchange_by_who_may_not_make_the_objects_again_is_refused_and_change
     my_any.sql("", f"grant {right} on *.* to weak@localhost")
     drtool.ok("exchange", run, "--yes", "--into", url)
     assert definers(my_any, owned) == before
+
+
+@pytest.mark.parametrize("version", ["10.11", "9.7"])
+def test_names_that_are_one_on_the_target_are_told_before_anything_is_written(my_servers, make_my_server, make_my_db, drtool, version):
+    source = my_servers(version)
+    db = make_my_db(source, "create table Orders (i int primary key); create table orders (i int); create view Other as select 1 as x; create table other (i int)")
+    target = make_my_server(version, {"lower_case_table_names": "1"}, fresh=True)
+    assert target.sql("", "select @@lower_case_table_names") == "1"
+    backup(drtool, source, db)
+    result = drtool.run("restore", "shop", "--into", target.url(), "--dry-run")
+    assert "Orders and orders would be one on this server" in result.text and "Other and other would be one" in result.text
+    drtool.fails(7, "restore", "shop", "--into", target.url())
+    assert target.databases() == []
+    source.sql(db, "drop table orders; drop view Other; insert into Orders values (5); create view Seen as select * from Orders")
+    backup(drtool, source, db)
+    drtool.ok("restore", "shop", "--into", target.url())
+    assert target.sql(db, "select * from seen") == "5"
