@@ -58,25 +58,37 @@ static bool is_of_words(const char *number)
 	return false;
 }
 
+struct warnings {
+	struct buf first; /* of those that matter */
+	unsigned shown;
+};
+
+static void warnings_release(struct warnings *w) { buf_release(&w->first); }
+
 static enum status take_warning(void *ctx, char *const *field, const unsigned long *len UNUSED, unsigned fields UNUSED, struct error *err UNUSED)
 {
-	struct buf *to = ctx;
+	struct warnings *w = ctx;
 
-	if (!to->len && strcasecmp(field[0], "Note") && !is_of_words(field[1]))
-		buf_printf(to, "%s: %s", field[1], field[2]);
+	w->shown++;
+	if (!w->first.len && strcasecmp(field[0], "Note") && !is_of_words(field[1]))
+		buf_printf(&w->first, "%s: %s", field[1], field[2]);
 	return ST_OK;
 }
 
 /* Where a value cannot be given as it is, servers may give another, with no more than a warning. */
 static enum status check_warnings(struct run *run, struct my_conn *c, struct error *err)
 {
-	CLEANUP(buf_release) struct buf first = BUF_INIT;
+	CLEANUP(warnings_release) struct warnings w = {.shown = 0};
+	unsigned count = my_conn_warning_count(c);
 
-	if (!my_conn_warning_count(c))
+	if (!count)
 		return ST_OK;
-	if (my_conn_each(run, c, "SHOW WARNINGS", take_warning, &first, err))
+	if (my_conn_each(run, c, "SHOW WARNINGS", take_warning, &w, err))
 		return err->code;
-	return first.len ? error_set(err, ST_SERVER, "the server gave rows otherwise than they are: %s", buf_str(&first)) : ST_OK;
+	/* With max_error_count=0 servers count them, and keep none. */
+	if (!w.shown)
+		buf_printf(&w.first, "%u warnings", count);
+	return w.first.len ? error_set(err, ST_SERVER, "the server gave rows otherwise than they are: %s", buf_str(&w.first)) : ST_OK;
 }
 
 enum status my_unit_read(struct run *run, struct my_conn *c, struct my_table *t, const struct dump_unit *u, struct row_sink *rows,
