@@ -195,7 +195,7 @@ TEST("MySQL: missing accounts are made without login, and those that are there a
 	CLEANUP(cstr_release) char *kept = my_test_server_value(&s, NULL, "SHOW CREATE USER app@'%'");
 	CHECK_STR(kept, own);
 	read_users(&s, &after);
-	CLEANUP(cstr_release) char *is = text_of(&after), *notes = notes_of(&s);
+	CLEANUP(cstr_release) char *notes = notes_of(&s);
 	CHECK_HAS(notes, "account o'dd `x@10.0.% was made without login");
 	CHECK(!strstr(notes, "account app"));
 	for (size_t i = 0; i < after.n; i++)
