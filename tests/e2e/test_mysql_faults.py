@@ -156,7 +156,7 @@ def test_a_table_that_others_keep_locked_ends_the_backup_with_its_name_and_write
     if user == "reloads" and version == "10.11":
         pytest.skip("BACKUP STAGE needs the same right as FLUSH TABLES WITH READ LOCK")
     server = (shops if user == "with binlog" else own_shops)(version).server
-    db = make_my_db(server, my_shop.SQL)
+    db = make_my_db(server, "create table big (id int primary key, t varchar(20)); create table orders (id int primary key); insert into orders values (1)")
     sessions = held(server, db, HELD[what])
     try:
         command = ("backup", server.url(db, user="root" if user == "with binlog" else user), "--name", "shop")
