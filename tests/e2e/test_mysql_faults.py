@@ -149,12 +149,11 @@ def held(server, db, statements):
     return sessions
 
 
-@EACH_PRODUCT
+# On MariaDB one right, RELOAD, is for both of its locks: root has it.
 @pytest.mark.parametrize("what", HELD)
-@pytest.mark.parametrize("user", ["root", "only_tables", "reloads", "with binlog"])
+@pytest.mark.parametrize("version,user", [(version, user) for version in ("10.11", "9.7") for user in ("root", "only_tables", "reloads", "with binlog")
+                                          if (version, user) != ("10.11", "reloads")])
 def test_a_table_that_others_keep_locked_ends_the_backup_with_its_name_and_writers_go_on(shops, own_shops, make_my_db, drtool, version, what, user):
-    if user == "reloads" and version == "10.11":
-        pytest.skip("BACKUP STAGE needs the same right as FLUSH TABLES WITH READ LOCK")
     server = (shops if user == "with binlog" else own_shops)(version).server
     db = make_my_db(server, "create table big (id int primary key, t varchar(20)); create table orders (id int primary key); insert into orders values (1)")
     sessions = held(server, db, HELD[what])
@@ -297,6 +296,9 @@ STORM_OF_NAMES = ["create table made (i int primary key)", "drop table made", "r
                   "create or replace view seen as select 1 as n", "drop view seen"]
 
 
+WHOLE = (0, 3)  # a table that is gone, or empty, by what the storm does makes a backup suspect
+
+
 def storm(server, db, stop, statements, pause=0.0):
     with server.session(db) as session:
         while not stop.is_set():
@@ -321,7 +323,7 @@ def test_backups_in_a_storm_of_writers_and_migrations_are_good_or_say_which_tabl
         for _ in range(6):
             result = drtool.run("backup", server.url(db), "--name", "shop", *fault.SMALL)
             codes.append(result.code)
-            if result.code:
+            if result.code not in WHOLE:
                 assert result.code == 1, result
                 assert re.search(r"\b(account|moved|made|gone|seen)\b|tables are made, altered or dropped faster|something in the database was altered", result.err), result
                 assert fault.leftovers(drtool.store) == []
@@ -329,8 +331,8 @@ def test_backups_in_a_storm_of_writers_and_migrations_are_good_or_say_which_tabl
         stop.set()
         for thread in storms:
             thread.join()
-    assert len(drtool.backups("shop")) == codes.count(0)
-    drtool.ok("backup", server.url(db), "--name", "shop")
+    assert len(drtool.backups("shop")) == sum(code in WHOLE for code in codes)
+    assert drtool.run("backup", server.url(db), "--name", "shop").code in WHOLE
     for number, backup in enumerate(drtool.backups("shop")):
         copy = f"{db}_copy{number}"
         drtool.ok("restore", "shop", "--backup", backup, "--into", server.url(copy), "--compare")

@@ -11,6 +11,9 @@ import pytest
 from test_mysql import everything
 
 
+MARIADB = [version for version in my.VERSIONS if not version.startswith("9.")]
+
+
 class Pair:
     """A server and its replica, shared by the tests of a version."""
 
@@ -157,9 +160,8 @@ def test_the_gtids_are_exact_where_the_replica_has_no_binlog_and_is_locked_for_t
     pair.sync()
 
 
+@pytest.mark.parametrize("pair", MARIADB, indirect=True, ids=lambda version: f"my{version}")
 def test_a_replica_that_orders_nothing_needs_the_right_to_lock_and_the_check_says_so(pair, shop, drtool):
-    if not pair.source.mariadb:
-        pytest.skip("MySQL has what it applies in its binlog")
     by_position = "stop slave; change master to master_use_gtid={}; start slave"
     pair.source.sql("", "create user backup@localhost identified by 'b'; grant select, show view, trigger, event, slave monitor, binlog monitor,"
                         " binlog admin on *.* to backup@localhost")
