@@ -1,4 +1,6 @@
 #include "drivers/mysql/exchange.h"
+
+#include "drivers/mysql/object_settings.h"
 #include "util/failpoint.h"
 
 #define LOCK_TIMEOUT 1205u
@@ -298,6 +300,21 @@ static enum status drop_empty(struct run *run, struct my_swap *s, struct error *
 	return my_conn_command(run, s->c, buf_str(&sql), err);
 }
 
+/* Those of what is set aside rest, those of what comes in its place act. */
+static void turn_events(struct my_mover *m)
+{
+	unsigned parked = 0;
+
+	for (size_t i = 0; i < m->out.objects; i++) {
+		parked += my_event_is_enabled(&m->out.object[i]);
+		my_event_park(&m->out.object[i]);
+	}
+	for (size_t i = 0; i < m->in.objects; i++)
+		my_event_unpark(&m->in.object[i]);
+	if (parked)
+		notes_tell(m->s->e->notes, "database %s: its events (%u) are off", m->s->away, parked);
+}
+
 static enum status settle(struct run *run, struct my_mover *m, struct error *err)
 {
 	struct my_swap *s = m->s;
@@ -307,6 +324,7 @@ static enum status settle(struct run *run, struct my_mover *m, struct error *err
 	if (failpoint("mysql.exchange.moved", err) || redirect(run, s, s->in, s->out, err) ||
 	    (s->away && redirect(run, s, s->out, s->away, err)) || clear(run, m, err))
 		return err->code;
+	turn_events(m);
 	alter = of_in ? my_ddl_alter_database(of_in, s->out) : NULL;
 	if (alter && my_conn_command(run, s->c, alter, err))
 		return err->code;

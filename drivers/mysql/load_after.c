@@ -1,5 +1,7 @@
 #include "drivers/mysql/load.h"
 
+#include "drivers/mysql/object_settings.h"
+
 /* ---- sequences ---- */
 
 static bool is_used(const struct my_load *l, const char *sequence)
@@ -120,20 +122,26 @@ enum status my_load_after(struct run *run, struct my_load *l, struct error *err)
 
 enum status my_load_events(struct run *run, struct my_load *l, struct error *err)
 {
-	unsigned enabled = 0;
+	const bool renamed = strcmp(l->s->scope, l->s->target) != 0;
+	unsigned parked = 0;
 
 	for (size_t i = 0; i < l->wish.objects; i++) {
-		const struct my_object *o = &l->wish.object[i];
+		struct my_object *o = &l->wish.object[i];
 
 		if (o->kind != OBJECT_EVENT || !my_load_wish_makes(&l->wish, o))
 			continue;
+		parked += renamed && my_event_is_enabled(o);
+		if (renamed)
+			my_event_park(o);
 		if (my_event_status(run, l->conn, o, l->e->notes, err))
 			return error_add(err, "the event %s", o->name);
-		enabled += o->status && !strcmp(o->status, "ENABLED");
 	}
-	if (enabled && l->s->beside)
-		notes_add(l->e->notes, l->q->in_place ? "database %s: enabled events (%u) stay enabled in what is set aside"
-						      : "database %s: enabled events (%u) run there, too, where the server's event_scheduler is on",
-			  l->q->in_place ? l->s->scope : l->s->target, enabled);
+	if (!parked || l->q->in_place || l->q->scratch)
+		return ST_OK;
+	if (l->s->beside)
+		notes_add(l->e->notes, "database %s: its events (%u) are off until an exchange puts it in place", l->s->target, parked);
+	else
+		notes_add(l->e->notes, "database %s: its events (%u) are off, since they may name %s: ALTER EVENT ... ENABLE turns each on", l->s->target,
+			  parked, l->s->scope);
 	return ST_OK;
 }

@@ -86,3 +86,23 @@ void my_put_event_status(const struct my_object *o, bool replica, struct buf *to
 	my_sql_ident(to, o->name);
 	buf_puts(to, !strcmp(o->status, "ENABLED") ? " ENABLE" : replica ? " DISABLE ON REPLICA" : " DISABLE ON SLAVE");
 }
+
+bool my_event_is_enabled(const struct my_object *o) { return o->kind == OBJECT_EVENT && o->status && !strcmp(o->status, "ENABLED"); }
+
+static void set_status(struct my_object *o, const char *status)
+{
+	free(o->status);
+	o->status = xstrdup(status);
+}
+
+void my_event_park(struct my_object *o)
+{
+	if (o->kind == OBJECT_EVENT)
+		set_status(o, my_event_is_enabled(o) ? "SLAVESIDE_DISABLED" : "DISABLED");
+}
+
+void my_event_unpark(struct my_object *o)
+{
+	if (o->kind == OBJECT_EVENT && o->status && strcmp(o->status, "DISABLED"))
+		set_status(o, "ENABLED");
+}

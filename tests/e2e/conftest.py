@@ -1,11 +1,13 @@
 """Fixtures: real servers, started when first asked for; databases, stores and state folders of each test's own."""
 
+import os
 import pathlib
 import subprocess
 import sys
 
 import pytest
 
+os.umask(0o022)  # servers run as users of their own, and enter folders of the tests
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 import drtool as drtool_lib  # noqa: E402

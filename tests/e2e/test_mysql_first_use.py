@@ -127,12 +127,32 @@ def test_databases_without_rows_without_tables_and_with_views_only_come_back(my_
     assert left_out not in str(drtool.manifest("all")["scopes"])
 
 
-def test_a_restore_in_place_says_that_the_events_of_what_is_set_aside_stay(my_any, shop, drtool):
+def test_events_act_in_the_database_of_their_own_name_alone(my_any, shop, drtool):
+    def statuses(db):
+        return my_any.sql(db, f"select event_name, replace(status, 'REPLICA_SIDE', 'SLAVESIDE') from information_schema.events where event_schema = '{db}' order by 1")
+
+    my_any.sql(shop, "create event resting on schedule every 1 day disable do set @a = 1")
     drtool.ok("backup", my_any.url(shop), "--name", "shop")
-    result = drtool.ok("restore", "shop", "--into", my_any.url(), "--in-place", "--yes")
-    assert f"database {shop}: enabled events (1) stay enabled in what is set aside" in result.text, result
-    result = drtool.ok("restore", "shop", "--into", my_any.url())
-    assert "enabled events (1) run there, too" in result.text, result
+    before = statuses(shop)
+    assert "|ENABLED" in before and "|DISABLED" in before
+    parked = before.replace("|ENABLED", "|SLAVESIDE_DISABLED")
+    result = drtool.ok("restore", "shop", "--into", my_any.url(), "--compare")
+    run = re.search(r"_restore_([0-9a-f]{6})", result.out).group(1)
+    copy, aside = f"{shop}_restore_{run}", f"{shop}_before_{run}"
+    assert statuses(copy) == parked and f"database {copy}: its events (1) are off until an exchange" in result.text, result
+    for flags, parked_in in (((), aside), (("--back",), copy), ((), aside)):
+        drtool.ok("exchange", run, *flags, "--yes", "--into", my_any.url())
+        assert statuses(shop) == before and statuses(parked_in) == parked
+    drtool.ok("exchange", run, "--drop", "--yes", "--into", my_any.url())
+    result = drtool.ok("restore", "shop", "--into", my_any.url(), "--in-place", "--yes", "--compare")
+    run = re.search(r"([0-9a-f]{6})", result.out.split("_before_")[1]).group(1)
+    assert statuses(shop) == before and statuses(f"{shop}_before_{run}") == parked
+    assert f"database {shop}_before_{run}: its events (1) are off" in result.text, result
+    other = f"{shop}_other"
+    result = drtool.ok("restore", "shop", "--into", my_any.url(other), "--compare")
+    assert statuses(other) == parked and "ALTER EVENT ... ENABLE turns each on" in result.text, result
+    my_any.drop_db(other)
+    my_any.drop_db(f"{shop}_before_{run}")
 
 
 def test_a_foreign_key_that_a_single_table_loses_is_told_once(my_any, make_my_db, drtool):
