@@ -243,7 +243,7 @@ TEST("MySQL: an account that objects need and the server lacks is made without l
 	shop_stop(&f);
 }
 
-TEST("MySQL: names that would be one without regard to case are refused where the server has none")
+TEST("MariaDB: names that would be one without regard to case are refused where the server has none")
 {
 	struct shop f;
 	struct kept k;
