@@ -2,14 +2,13 @@
 #   make VARIANT=debug|asan|tsan|cover   another variant, in build/<variant>/drtool
 #   make CC=clang                        another compiler (its own folder: build/<variant>-clang)
 #   make demo | test | fuzz | bench-postgres | bench-mysql | install
-# Leave a client library out with WITH_POSTGRES=0; --version names what is missing. The driver of MariaDB and MySQL is being built:
-# WITH_MYSQL=1 takes it in, here and in scripts/deps and scripts/test.
+# Leave a client library out with WITH_POSTGRES=0 or WITH_MYSQL=0; --version names what is missing.
 VARIANT ?= release
 CC      := $(if $(filter default undefined,$(origin CC)),gcc,$(CC))
 PREFIX  ?= /usr/local
 V       ?= 0
 WITH_POSTGRES ?= 1
-WITH_MYSQL ?= 0
+WITH_MYSQL ?= 1
 
 VERSION := $(shell cat VERSION)
 is_clang := $(findstring clang,$(notdir $(CC)))
@@ -72,14 +71,8 @@ LIB_SRC := $(filter-out src/gzip/libdeflate.c src/gzip/mixed.c,$(LIB_SRC))
 endif
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
 UNIT_SRC := $(sort $(wildcard tests/lib/*.c tests/unit/*.c tests/unit/*/*.c tests/conformance/*.c))
-ifneq ($(WITH_MYSQL),1)
-UNIT_SRC := $(filter-out tests/unit/mysql/% tests/conformance/mysql_%.c %_mysql.c %_mysql_tls.c %_mysql_faults.c,$(UNIT_SRC))
-endif
 UNIT_OBJ := $(UNIT_SRC:%.c=$(B)/%.o)
 FUZZERS  := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-ifneq ($(WITH_MYSQL),1)
-FUZZERS  := $(filter-out fuzz_ddl,$(FUZZERS))
-endif
 
 all: $(B)/drtool $(if $(filter release,$(VARIANT)),$(if $(is_clang),,build/drtool))
 

@@ -105,6 +105,7 @@ void dump_info_release(struct dump_info *i)
 	strlist_release(&i->uncovered);
 	strlist_release(&i->tools);
 	strlist_release(&i->not_contained);
+	js_decref(&i->replication);
 	*i = (struct dump_info){0};
 }
 

@@ -46,7 +46,7 @@ struct probe_database {
 struct probe {
 	char *identity;       /* of the server, for ever: system identifier */
 	char *version;        /* "15.20" */
-	char *role;           /* "primary"; else what the engine calls one that follows another: "standby", "replica" */
+	char *role;           /* "primary"; else what the engine calls one that follows another: "standby", "replica"; "unknown" */
 	struct instant data_time; /* of the newest applied change; primary: now */
 	struct probe_database *database; /* those a person could connect to, by name */
 	size_t databases;
@@ -74,6 +74,8 @@ struct dump_request {
 	const struct recorded *recorded;
 	const struct recorded_scope *scope;
 	size_t scopes;
+	/* With recorded: what is read is the work of a restore with the endpoint's settings. */
+	bool restored, no_owner;
 };
 struct dump_info {
 	char *identity, *version, *role;
@@ -84,7 +86,9 @@ struct dump_info {
 	char *oldest_client;         /* oldest stock client that reads the result */
 	char *restore_text;          /* RESTORE.txt: exact stock commands; NULL for digests. \001NAME\001 stands for the folder of scope NAME, as a word of a shell */
 	struct strlist not_contained;
+	json_t *replication;         /* of one that follows another: what it follows and how far it was, for the manifest; NULL */
 	bool has_password_hashes;
+	const char *not_compared;    /* kinds of the inventory that begin so may differ from what was recorded, as was asked for; NULL: none */
 };
 void dump_info_release(struct dump_info *i);
 struct scope_info {
@@ -95,6 +99,8 @@ void scope_info_release(struct scope_info *i);
 
 /* ---- load ---- */
 
+/* Whether what a run writes goes through the log by which others follow the server. */
+enum load_logged { LOAD_LOGGED_UNKNOWN, LOAD_LOGGED, LOAD_UNLOGGED };
 enum load_users { LOAD_USERS_MISSING, LOAD_USERS_NONE, LOAD_USERS_ALL };
 struct load_name {
 	const char *from, *to;
@@ -132,6 +138,7 @@ struct load_plan {
 	char *confirm;           /* what --confirm must say for --clean or --users all: NAME@IDENTITY; NULL */
 	struct strlist dropped;  /* what --clean drops */
 	uint64_t room_needed, room_free; /* 0: not known */
+	bool unlogged;           /* nothing of it goes through the log by which others follow: an exchange of it must not, either */
 };
 void load_plan_release(struct load_plan *p);
 
@@ -158,6 +165,7 @@ struct exchange_request {
 	struct exchange_pair *pair; /* LOOK without pairs: found by the run's names on the server and put here, owned by the caller */
 	size_t pairs;
 	const char *run;
+	enum load_logged logged; /* what this run did before; PUT and BACK say afterwards how it was done */
 };
 
 /* ---- scratch ---- */

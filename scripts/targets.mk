@@ -9,10 +9,11 @@ fuzz:
 	@scripts/deps test
 	@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) scripts/test fuzz
 
+# PART="postgres mariadb mysql"
 demo:
-	@scripts/deps
+	@scripts/deps demo
 	@$(MAKE) --no-print-directory -s -j2 VARIANT=release
-	@scripts/demo
+	@scripts/demo $(PART)
 
 # PART=backup|restore|memory|tables, RUNS=5
 bench-postgres:

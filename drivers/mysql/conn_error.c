@@ -8,7 +8,7 @@
 	"This account logs in by the name of the system's user over the server's socket: mysql://USER@/DATABASE?socket=PATH. Or give it a "   \
 	"password."
 #define FULL "Lower --jobs, or raise max_connections of the server."
-#define AGAIN "Another session holds a lock that conflicts, such as that of ALTER TABLE: run again later."
+#define AGAIN "Another session held a lock that conflicts, such as that of ALTER TABLE, for longer than lock_timeout: run again later."
 #define TABLE_DAMAGED "The server found a damaged table: CHECK TABLE and its log say more."
 
 /* Numbers that mean more than "the server reported an error". */
@@ -28,7 +28,8 @@ static const struct {
 	{3118, ST_AUTH, false, "The account is locked: ALTER USER ... ACCOUNT UNLOCK."},
 	{4151, ST_AUTH, false, "The account is locked: ALTER USER ... ACCOUNT UNLOCK."},
 	{CR_AUTH_PLUGIN_CANNOT_LOAD, ST_AUTH, false,
-	 "Install the client plugin that the account's way of login needs, or change the account to another."},
+	 "Install the plugin of libmariadb that the account's way of login needs: on Debian those of MariaDB and MySQL come with libmariadb3. "
+	 "MARIADB_PLUGIN_DIR names another folder. Or change the account to another way."},
 	{CR_PLUGIN_NOT_ALLOWED, ST_AUTH, false,
 	 "The server asks for a way of login that drtool does not use, such as sending the password as it is. Look whether this is the right "
 	 "server, and change the account to mysql_native_password, ed25519 or caching_sha2_password."},
@@ -113,7 +114,7 @@ bool my_number_retry(unsigned number)
 	return i >= 0 ? meaning[i].retry : my_number_of_client(number);
 }
 
-const char *my_product(const struct my_conn *c) { return !c->version_text ? "the MySQL server" : c->mariadb ? "MariaDB" : "MySQL"; }
+const char *my_product(const struct my_conn *c) { return !c->version_text ? "the server" : c->mariadb ? "MariaDB" : "MySQL"; }
 
 /* One line; what is said of an account's password goes no further. */
 static void put_line(struct buf *to, const char *text)
@@ -139,10 +140,18 @@ static enum status finish(struct error *err, unsigned number)
 	return err->code;
 }
 
+/* libmariadb calls a plugin that it does not find a login that the server refused. */
+static unsigned number_of(MYSQL *my)
+{
+	unsigned number = mysql_errno(my);
+
+	return number == 1045 && !strncmp(mysql_error(my), "Plugin ", 7) ? CR_AUTH_PLUGIN_CANNOT_LOAD : number;
+}
+
 enum status my_conn_error(const struct my_conn *c, struct error *err)
 {
 	CLEANUP(buf_release) struct buf line = BUF_INIT;
-	unsigned number = mysql_errno(c->my);
+	unsigned number = number_of(c->my);
 
 	put_line(&line, mysql_error(c->my));
 	error_set(err, my_number_status(number), "%s at %s: %s", my_product(c), c->where, line.len ? buf_str(&line) : "the connection was lost");

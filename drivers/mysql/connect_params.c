@@ -32,7 +32,7 @@ void my_connect_params_release(struct my_connect_params *p)
 
 static enum status wrong(struct error *err, const char *key)
 {
-	return error_set(err, ST_CONFIG, "the URL of the MySQL server: the value of \"%s\" is not one that can be used", key);
+	return error_set(err, ST_CONFIG, "the URL of the server: the value of \"%s\" is not one that can be used", key);
 }
 
 static enum status take_param(const char *key, const char *value, struct my_connect_params *p, struct error *err)
@@ -56,7 +56,7 @@ static enum status take_param(const char *key, const char *value, struct my_conn
 		free(p->ca);
 		p->ca = xstrdup(value);
 	} else {
-		error_set(err, ST_CONFIG, "the URL of the MySQL server sets \"%s\", which drtool does not know", key);
+		error_set(err, ST_CONFIG, "the URL of the server sets \"%s\", which drtool does not know", key);
 		return error_hint(err, "It may hold socket=PATH, connect_timeout=SECONDS, ssl-mode=MODE and ssl-ca=FILE.");
 	}
 	return ST_OK;

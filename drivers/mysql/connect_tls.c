@@ -3,7 +3,9 @@
  * does not, and then some methods of login send the password in clear. */
 #include "drivers/mysql/conn_internal.h"
 
+#include <errno.h>
 #include <pthread.h>
+#include <unistd.h>
 
 #include "util/fs.h"
 #include "util/thread.h"
@@ -74,6 +76,15 @@ bool my_tls_forget(const struct my_conn *c, const struct my_connect_params *p)
 	return found;
 }
 
+/* libmariadb says that a file is missing, but not which. */
+static enum status check_readable(const char *setting, const char *path, struct error *err)
+{
+	if (!path || !access(path, R_OK))
+		return ST_OK;
+	error_errno(err, errno, "%s: reading %s", setting, path);
+	return err->code = ST_CONFIG;
+}
+
 static enum status find_ca(const struct my_connect_params *p, const char **ca, struct error *err)
 {
 	*ca = p->ca && strcmp(p->ca, "system") ? p->ca : NULL;
@@ -81,7 +92,7 @@ static enum status find_ca(const struct my_connect_params *p, const char **ca, s
 		if (fs_exists(ca_bundles[i]))
 			*ca = ca_bundles[i];
 	if (*ca)
-		return ST_OK;
+		return check_readable("tls_ca", *ca, err);
 	error_set(err, ST_TLS, "no certificates of authorities are on this system, so that of the server cannot be checked");
 	return error_hint(err, "Install the package ca-certificates, or set tls_ca to the file of the authority's certificate.");
 }
@@ -143,6 +154,8 @@ static enum status set_client_certificate(const struct my_conn *c, struct error 
 {
 	const struct my_params *own = my_params(c->e);
 
+	if (check_readable("tls_cert", own->tls_cert, err) || check_readable("tls_key", own->tls_key, err))
+		return err->code;
 	if ((own->tls_cert && mysql_optionsv(c->my, MYSQL_OPT_SSL_CERT, own->tls_cert)) ||
 	    (own->tls_key && mysql_optionsv(c->my, MYSQL_OPT_SSL_KEY, own->tls_key)))
 		return refuse_option(err);

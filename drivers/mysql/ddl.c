@@ -81,9 +81,13 @@ static enum status read_items(struct table *t, struct my_lex *l, struct error *e
 {
 	t->open = l->at;
 	do {
+		const char *from = l->at;
+
 		my_lex_next(l);
 		const struct my_lex first = *l;
-
+		/* A comment there would belong to no item. */
+		if (from + strspn(from, " \n\t\r\v\f") != first.p)
+			return bad(err);
 		for (; !(l->depth == 1 && my_lex_sign(l, ',')) && !(l->depth == 0 && my_lex_sign(l, ')')); my_lex_next(l))
 			if (l->kind == MY_WORD_END || l->kind == MY_WORD_BAD)
 				return bad(err);
@@ -151,7 +155,7 @@ static void key_columns(const struct item *i, bool whole, struct strlist *to)
 	struct my_lex l = my_lex_of(i->p, NULL);
 	bool first = false;
 
-	for (my_lex_next(&l); l.p < i->end && !(my_lex_sign(&l, ')') && !l.depth); my_lex_next(&l)) {
+	for (my_lex_next(&l); l.p < i->end && l.kind != MY_WORD_BAD && !(my_lex_sign(&l, ')') && !l.depth); my_lex_next(&l)) {
 		if (l.depth == 1 && first && l.kind == MY_WORD_NAME)
 			strlist_take(to, my_lex_unquoted(&l));
 		else if (l.depth == 1 && first)
@@ -263,17 +267,6 @@ void my_ddl_release(struct my_ddl_table *t)
 
 /* ---- names and options ---- */
 
-static void put_quoted(struct buf *to, const char *name)
-{
-	buf_putc(to, '`');
-	for (; *name; name++) {
-		if (*name == '`')
-			buf_putc(to, '`');
-		buf_putc(to, *name);
-	}
-	buf_putc(to, '`');
-}
-
 char *my_ddl_renamed(const char *create, const char *name)
 {
 	static const char *const kind[] = {"TABLE", "SEQUENCE", "DATABASE", NULL};
@@ -283,7 +276,7 @@ char *my_ddl_renamed(const char *create, const char *name)
 
 	if (!read_head(&l, kind, &old))
 		return NULL;
-	put_quoted(&quoted, name);
+	my_lex_quote(&quoted, name);
 	my_edit_put(&e, old.p, old.p + old.n, buf_str(&quoted));
 	return my_edit_end(&e);
 }
@@ -296,7 +289,7 @@ char *my_ddl_alter_database(const char *create, const char *name)
 	if (!read_head(&l, (const char *const[]){"DATABASE", NULL}, &old))
 		return NULL;
 	buf_puts(&b, "ALTER DATABASE ");
-	put_quoted(&b, name);
+	my_lex_quote(&b, name);
 	buf_puts(&b, old.p + old.n);
 	return buf_detach(&b);
 }
@@ -333,7 +326,7 @@ char *my_ddl_without_counter(const char *create)
 	if (read_table(create, &t, &err))
 		return xstrdup(create);
 	struct my_lex l = my_lex_of(create, NULL), word = l;
-	for (my_lex_next(&l); l.kind != MY_WORD_END; my_lex_next(&l)) {
+	for (my_lex_next(&l); l.kind != MY_WORD_END && l.kind != MY_WORD_BAD; my_lex_next(&l)) {
 		if (l.depth == 1 && l.p < t.close)
 			cut_charset(&e, &l);
 		if (l.depth > 1 && l.p < t.close)

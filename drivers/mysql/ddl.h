@@ -34,8 +34,12 @@ char *my_ddl_unqualified(const char *create, const char *database);
 char *my_ddl_trigger(const char *create, const char *sql_mode);
 /* CREATE EVENT as DISABLED. */
 char *my_ddl_event_disabled(const char *create, const char *sql_mode);
-/* Without DEFINER = account. */
-char *my_ddl_without_definer(const char *create, const char *sql_mode);
+/* CREATE FUNCTION, PROCEDURE, PACKAGE or EVENT with its comment as this sql_mode reads it (ddl_comment.c). */
+char *my_ddl_comment(const char *create, const char *sql_mode);
+/* With this account in place of its definer; name NULL: without DEFINER = account. host "": a role of MariaDB. */
+char *my_ddl_with_definer(const char *create, const char *sql_mode, const char *name, const char *host);
+/* "DEFINER=`app`@`%` ". */
+void my_put_definer(const char *name, const char *host, struct buf *to);
 /* "app@%"; "app" of a role; NULL where there is none. */
 char *my_ddl_definer(const char *create, const char *sql_mode);
 

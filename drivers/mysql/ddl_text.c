@@ -137,15 +137,29 @@ static bool find_definer(struct my_lex *l, const char **from, char **account)
 	return more(l);
 }
 
-char *my_ddl_without_definer(const char *create, const char *sql_mode)
+void my_put_definer(const char *name, const char *host, struct buf *to)
+{
+	buf_puts(to, "DEFINER=");
+	my_lex_quote(to, name);
+	if (*host) {
+		buf_putc(to, '@');
+		my_lex_quote(to, host);
+	}
+	buf_putc(to, ' ');
+}
+
+char *my_ddl_with_definer(const char *create, const char *sql_mode, const char *name, const char *host)
 {
 	struct my_lex l = my_lex_of(create, sql_mode);
 	struct my_edit e = {.done = create};
+	CLEANUP(buf_release) struct buf clause = BUF_INIT;
 	CLEANUP(cstr_release) char *account = NULL;
 	const char *from;
 
+	if (name)
+		my_put_definer(name, host, &clause);
 	if (find_definer(&l, &from, &account))
-		my_edit_put(&e, from, l.p, "");
+		my_edit_put(&e, from, l.p, buf_str(&clause));
 	return my_edit_end(&e);
 }
 

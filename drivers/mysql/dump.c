@@ -1,7 +1,9 @@
 #include "drivers/mysql/dump.h"
 
+#include "drivers/mysql/definers.h"
 #include "drivers/mysql/inventory.h"
 #include "drivers/mysql/session.h"
+#include "drivers/mysql/upstream.h"
 #include "drivers/mysql/users.h"
 #include "util/failpoint.h"
 
@@ -9,38 +11,48 @@
 
 /* ---- sessions ---- */
 
-static enum status check_lag(struct run *run, const struct my_dump *d, struct duration most, struct error *err)
+static enum status check_age(const struct my_dump *d, struct duration most, struct error *err)
 {
+	const struct my_server *s = &d->server;
 	CLEANUP(buf_release) struct buf age = BUF_INIT;
-	struct duration lag = instant_diff(run_now(run), d->server.data_time);
 
-	if (!d->server.replica || !most.us || lag.us <= most.us)
+	if (!strcmp(s->role, MY_ROLE_UNKNOWN) && most.us) {
+		error_set(err, ST_DENIED, "this account may not see whether the server is a replica and how far behind (max_lag is set)");
+		return error_hint(err, "GRANT %s ON *.* TO the backup user.", my_upstream_right(d->c));
+	}
+	if (!strcmp(s->role, MY_ROLE_UNKNOWN))
+		notes_add(d->e->notes, "this account lacks %s, so it is not known whether the server is a replica, nor how old its data are then",
+			  my_upstream_right(d->c));
+	if (s->stale) {
+		error_set(err, s->denied ? ST_DENIED : ST_SERVER, "the server is a replica, and %s: how old its data are is not known", s->stale);
+		err->retry = !s->denied;
+		return error_hint(err, "%s", s->denied ? "Give it the right, or take the backup from its source." : MY_REPLICA_HINT);
+	}
+	if (!most.us || s->lag.us <= most.us)
 		return ST_OK;
-	duration_print(lag, &age);
+	duration_print(s->lag, &age);
 	error_set(err, ST_FAILED, "the data of this replica is %s old, more than max_lag allows", buf_str(&age));
 	return error_hint(err, "Look at the replication of this server, or take the backup from its source.");
 }
 
-/* It has to be the session's own for as long as the dump lasts: against changes of tables and accounts. */
+/* lock_ddl: the lock ends with its session, which has to live as long as the dump. */
 static enum status open_guard(struct run *run, struct my_dump *d, struct error *err)
 {
-	CLEANUP(error_release) struct error refused = ERROR_INIT;
-
-	if (d->server.mariadb || d->server.number < 80000)
+	if (!my_params(d->e)->lock_ddl)
 		return ST_OK;
+	if (d->server.mariadb || d->server.number < 80000) {
+		error_set(err, ST_CONFIG, "lock_ddl asks for LOCK INSTANCE FOR BACKUP, which %s %s does not know", d->server.mariadb ? "MariaDB" : "MySQL",
+			  d->server.version);
+		return error_hint(err, "Leave lock_ddl out: a table that is altered during the backup ends it with the table's name.");
+	}
 	if (my_session_open(run, d->e, NULL, &d->guard, err))
 		return err->code;
-	if (!my_conn_command(run, d->guard, "LOCK INSTANCE FOR BACKUP", &refused)) {
-		notes_add(d->e->notes, "LOCK INSTANCE FOR BACKUP: changes of tables, routines and accounts, and PURGE BINARY LOGS, wait until the backup "
-				       "has ended");
+	if (!my_conn_command(run, d->guard, "LOCK INSTANCE FOR BACKUP", err)) {
+		notes_tell(d->e->notes, "lock_ddl: changes of tables, routines and accounts, and PURGE BINARY LOGS, wait until the backup has ended");
 		return ST_OK;
 	}
-	if (my_conn_errno(&refused) == 1227) {
-		notes_add(d->e->notes, "this account has no right BACKUP_ADMIN: a change of a table during the backup ends the backup");
-		my_conn_freep(&d->guard);
-		return ST_OK;
-	}
-	error_move(err, &refused);
+	if (my_conn_errno(err) == 1227)
+		error_hint(err, "GRANT BACKUP_ADMIN ON *.* to the account of the backup, or leave lock_ddl out.");
 	if (my_conn_errno(err) == 1205)
 		error_hint(err, "A change of a table runs for longer than lock_timeout. Run again when it is over.");
 	return error_add(err, "LOCK INSTANCE FOR BACKUP");
@@ -88,7 +100,7 @@ static enum status try_snapshot(struct run *run, struct my_dump *d, struct my_sn
 	struct hash128 before = {0, 0}, after = {0, 0};
 
 	q->tables = &names;
-	if (list_all(run, d, &before, &names, err) || my_snapshot_take(run, q, &d->snapshot, err) || failpoint("mysql.snapshot", err) ||
+	if (my_seen_count(run, d->c, &d->count, err) || list_all(run, d, &before, &names, err) || my_snapshot_take(run, q, &d->snapshot, err) || failpoint("mysql.snapshot", err) ||
 	    my_snapshot_savepoint(run, d->c, err) || list_all(run, d, &after, NULL, err) || my_snapshot_let_go(run, d->c, err))
 		return err->code;
 	*stood_still = hash128_equal(before, after);
@@ -98,7 +110,7 @@ static enum status try_snapshot(struct run *run, struct my_dump *d, struct my_sn
 static enum status take_snapshot(struct run *run, struct my_dump *d, struct strlist *limits, struct error *err)
 {
 	struct my_conn **c = xcalloc(d->pooled + 1, sizeof(struct my_conn *));
-	struct my_snapshot_request q = {.e = d->e, .server = &d->server, .c = c, .n = d->pooled + 1, .guard = d->guard};
+	struct my_snapshot_request q = {.e = d->e, .server = &d->server, .c = c, .n = d->pooled + 1};
 	bool stood_still = false;
 	enum status st = ST_OK;
 
@@ -130,13 +142,15 @@ static enum status open_server(struct run *run, struct my_dump *d, const struct 
 		return err->code;
 	info->identity = xstrdup(d->server.identity);
 	info->version = xstrdup(d->server.version);
-	info->role = xstrdup(d->server.replica ? "replica" : "primary");
+	info->role = xstrdup(d->server.role);
 	info->data_time = d->server.data_time;
+	if (q->restored && (q->no_owner || my_definers_changed(d->e)))
+		info->not_compared = "definer of ";
 	for (size_t i = 0; d->recorded && i < q->scopes; i++)
 		my_dump_add_scope(d, q->scope[i].name, q->scope[i].database);
 	if (d->recorded)
 		return ST_OK;
-	return check_lag(run, d, q->max_lag, err) || my_dump_choose(run, d, q, info, err) ? err->code : ST_OK;
+	return check_age(d, q->max_lag, err) || my_dump_choose(run, d, q, info, err) ? err->code : ST_OK;
 }
 
 static enum status prepare(struct run *run, struct my_dump *d, const struct dump_request *q, struct dump_info *info, struct error *err)
@@ -152,6 +166,7 @@ static enum status prepare(struct run *run, struct my_dump *d, const struct dump
 		return err->code;
 	if (d->recorded)
 		return ST_OK;
+	info->replication = json_incref(d->snapshot.replication);
 	info->oldest_client = xstrdup(d->server.mariadb ? "mariadb 10.5" : "mysql 8.0");
 	my_restore_text(d, info, &text);
 	info->restore_text = buf_detach(&text);
@@ -222,27 +237,45 @@ enum status my_scope_begin(struct run *run, void *dump, size_t i, struct scope_i
 	info->position = d->snapshot.position ? xstrdup(d->snapshot.position) : NULL;
 	if (my_snapshot_savepoint(run, d->c, err) || my_dump_objects(run, d, objects, err) ||
 	    (!d->recorded && my_dump_definitions(run, d, entries, err)) || my_snapshot_let_go(run, d->c, err))
-		return error_add(err, "database %s", my_dump_database(d));
+		return err->code;
 	return ST_OK;
+}
+
+struct passing {
+	const struct inventory_sink *to;
+	struct hash128 sum;
+};
+
+static enum status pass_item(void *ctx, const struct inventory_item *i, struct error *err)
+{
+	struct passing *p = ctx;
+
+	p->sum = hash128_add(p->sum, my_seen_item(i));
+	return p->to->item(p->to->ctx, i, err);
 }
 
 enum status my_inventory(struct run *run, void *dump, const struct inventory_sink *items, struct error *err)
 {
 	struct my_dump *d = dump;
+	struct passing p = {.to = items};
+	const struct inventory_sink passing = {pass_item, &p};
+	const bool beside = strcmp(d->scope[d->at].name, my_dump_database(d)) != 0;
 
-	if (my_snapshot_savepoint(run, d->c, err) || my_inventory_take_all(run, d->c, my_dump_database(d), items, err))
+	if (my_snapshot_savepoint(run, d->c, err) || my_inventory_take_all(run, d->c, my_dump_database(d), beside, &passing, err))
 		return err->code;
+	d->seen.inventory = p.sum;
 	return my_snapshot_let_go(run, d->c, err);
 }
 
-/* Instant changes of a table leave no other trace. */
+/* Instant changes of a table leave no other trace on MariaDB. (MySQL 8 answers out of the snapshot, and refuses by itself to read a table that was
+ * altered since: 1412.) */
 static enum status check_definitions(struct run *run, struct my_dump *d, struct error *err)
 {
 	CLEANUP(my_listing_release) struct my_listing now = MY_LISTING_INIT;
 	const struct my_listing *then = my_dump_listing(d);
 	const char *altered = NULL;
 
-	if (my_list_tables(run, d->c, my_dump_database(d), &now, err) || my_list_columns(run, d->c, my_dump_database(d), &now, err))
+	if (my_list_tables(run, d->c, my_dump_database(d), &now, err) || my_list_columns(run, d->c, my_dump_database(d), false, &now, err))
 		return err->code;
 	for (size_t i = 0; !altered && i < then->tables; i++) {
 		const struct my_listed *was = &then->table[i], *is = my_listed_named(&now, was->name);
@@ -252,10 +285,9 @@ static enum status check_definitions(struct run *run, struct my_dump *d, struct 
 	for (size_t i = 0; !altered && i < now.tables; i++)
 		altered = my_listed_named(then, now.table[i].name) ? NULL : now.table[i].name;
 	if (!altered)
-		return ST_OK;
-	error_set(err, ST_SERVER, "table %s was altered while it was dumped; run it again", altered);
-	err->retry = true;
-	return err->code;
+		return my_dump_still(run, d, err);
+	CLEANUP(cstr_release) char *what = xasprintf("table %s", altered);
+	return my_dump_altered(d, what, err);
 }
 
 enum status my_scope_end(struct run *run, void *dump, const struct entry_sink *entries, struct error *err)
@@ -312,7 +344,7 @@ enum status my_dump_unit(struct run *run, void *worker, const struct dump_unit *
 		return err->code;
 	if (my_unit_read(run, w->p->c, w->d->table[u->cookie], u, rows, err)) {
 		w->p->lost = true;
-		return err->code;
+		return my_unit_altered(w->d, w->d->table[u->cookie]->shown, err);
 	}
 	return ST_OK;
 }

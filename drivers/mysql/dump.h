@@ -1,7 +1,7 @@
 /* Between the parts of a dump: dump.c (open, scopes, workers), dump_choose.c (which databases), snapshot.c (one moment in several
  * sessions), dump_list.c (what tables and columns there are), dump_columns.c (how a column is read and loaded), dump_tables.c (objects
- * and units), ranges.c (borders of ranges), dump_unit.c (the rows), dump_files.c (definitions, accounts), dump_text.c (files for stock
- * clients). */
+ * and units), ranges.c (borders of ranges), dump_unit.c (the rows), dump_files.c (definitions, accounts), dump_still.c (whether those
+ * were of one state), dump_text.c (files for stock clients). */
 #ifndef DRIVERS_MYSQL_DUMP_H
 #define DRIVERS_MYSQL_DUMP_H
 
@@ -9,6 +9,7 @@
 
 #include "drivers/mysql/facts.h"
 #include "drivers/mysql/mydriver.h"
+#include "drivers/mysql/objects.h"
 #include "drivers/mysql/ranges.h"
 #include "drivers/mysql/server.h"
 #include "drivers/mysql/snapshot.h"
@@ -18,6 +19,12 @@
 
 /* ---- what is there (dump_list.c) ---- */
 
+enum my_history {
+	MY_HISTORY_TAKEN,
+	MY_HISTORY_NOT_ASKED,
+	MY_HISTORY_NUMBERS, /* its borders are numbers of transactions: no server takes them back */
+	MY_HISTORY_OLD,     /* the server would not take it back */
+};
 struct my_listed {
 	char *name, *engine;
 	bool definition_only;    /* its rows are elsewhere, or nowhere */
@@ -27,7 +34,7 @@ struct my_listed {
 	struct my_facts_table facts;
 	struct my_key key;       /* by which InnoDB keeps the rows; no columns: none is known */
 	char *row_start, *row_end; /* explicit columns of a row's time; NULL */
-	bool history_left;       /* only the rows of now can be taken and restored */
+	enum my_history history; /* system-versioned: which rows are taken */
 };
 struct my_listing {
 	struct my_listed *table; /* by name */
@@ -37,9 +44,9 @@ struct my_listing {
 #define MY_LISTING_INIT {0}
 /* Tables by name, without columns and keys. */
 enum status my_list_tables(struct run *run, struct my_conn *c, const char *database, struct my_listing *l, struct error *err) MUST_CHECK;
-/* Columns to them, which state of each covers then; and, before that, keys. */
+/* Columns to them, which state of each covers then; and, before that, keys. history: versioned tables have the borders of their rows too. */
 enum status my_list_keys(struct run *run, struct my_conn *c, const char *database, struct my_listing *l, struct error *err) MUST_CHECK;
-enum status my_list_columns(struct run *run, struct my_conn *c, const char *database, struct my_listing *l, struct error *err) MUST_CHECK;
+enum status my_list_columns(struct run *run, struct my_conn *c, const char *database, bool history, struct my_listing *l, struct error *err) MUST_CHECK;
 struct my_listed *my_listed_named(const struct my_listing *l, const char *name); /* NULL: not there */
 void my_listing_release(struct my_listing *l);
 
@@ -63,6 +70,18 @@ struct my_table {
 	struct my_ranges ranges;
 	atomic_uint_fast64_t rows; /* handed over so far */
 };
+/* What the archive holds of the open scope besides rows (dump_still.c). */
+struct my_seen_object {
+	char *what; /* "view totals" */
+	struct hash128 state;
+};
+struct my_seen {
+	struct my_seen_object *object;
+	size_t objects;
+	struct hash128 inventory;
+	uint64_t count; /* my_seen_count after the definitions were read */
+};
+#define MY_SEEN_INIT {0}
 struct my_scope {
 	char *name, *database; /* in the archive, on the server */
 	struct my_listing listing; /* right after the snapshot */
@@ -83,13 +102,15 @@ struct my_dump {
 	struct my_pooled *pool;  /* sessions that have joined the snapshot */
 	size_t pooled;
 	struct my_conn *c;       /* the coordinator's, one more */
-	struct my_conn *guard;   /* MySQL: holds LOCK INSTANCE FOR BACKUP; NULL */
+	struct my_conn *guard;   /* lock_ddl: holds LOCK INSTANCE FOR BACKUP; NULL */
 	struct my_snapshot snapshot;
+	uint64_t count;          /* my_seen_count before it */
 
 	/* The open scope. */
 	size_t at;
 	struct my_table **table;
 	size_t tables;
+	struct my_seen seen;
 };
 static inline const char *my_dump_database(const struct my_dump *d) { return d->scope[d->at].database; }
 static inline struct my_listing *my_dump_listing(struct my_dump *d) { return &d->scope[d->at].listing; }
@@ -107,8 +128,9 @@ void my_dump_limits(const char *database, const struct my_listing *l, struct str
 /* dump_unit.c */
 enum status my_unit_read(struct run *run, struct my_conn *c, struct my_table *t, const struct dump_unit *u, struct row_sink *rows,
 			 struct error *err) MUST_CHECK;
-/* Says so where the error means that a table was altered meanwhile. */
-enum status my_unit_altered(struct error *err, const char *shown);
+/* An error of the server about a table; says so where it means that the table was altered meanwhile. Return err->code. */
+enum status my_unit_altered(const struct my_dump *d, const char *shown, struct error *err);
+enum status my_dump_altered(const struct my_dump *d, const char *what, struct error *err); /* "table t" was */
 
 /* dump_files.c: a file that is made in a spool first, since its size is not known before. */
 struct spool *my_entry_spool(const struct my_dump *d);
@@ -118,6 +140,13 @@ enum status my_entry_give_text(const struct entry_sink *entries, const char *pat
 enum status my_dump_read_users(struct run *run, struct my_dump *d, struct dump_info *info, struct error *err) MUST_CHECK;
 /* objects.jsonl, before.sql and after.sql of the open scope. */
 enum status my_dump_definitions(struct run *run, struct my_dump *d, const struct entry_sink *entries, struct error *err) MUST_CHECK;
+
+/* dump_still.c: what is seen while a scope is dumped, and at its end, whether all of it was of one state. */
+void my_seen_release(struct my_seen *s);
+void my_seen_add(struct my_seen *s, const struct my_object *o);
+struct hash128 my_seen_item(const struct inventory_item *i);
+enum status my_seen_count(struct run *run, struct my_conn *c, uint64_t *count, struct error *err) MUST_CHECK;
+enum status my_dump_still(struct run *run, struct my_dump *d, struct error *err) MUST_CHECK;
 
 /* dump_text.c */
 void my_restore_text(const struct my_dump *d, const struct dump_info *info, struct buf *to);

@@ -1,6 +1,8 @@
 /* Which databases a dump is of. */
 #include "drivers/mysql/dump.h"
 
+enum { SHOWN = 20 }; /* of a list in a hint */
+
 static bool matches(const struct strlist *patterns, const char *name) { return patterns && strlist_matches(patterns, name); }
 
 void my_dump_add_scope(struct my_dump *d, const char *name, const char *database)
@@ -18,7 +20,18 @@ static bool is_wanted(const struct dump_request *q, const char *of_url, const ch
 	return !of_url || !strcmp(of_url, name);
 }
 
-static enum status check_named(const struct my_dump *d, const struct dump_request *q, const char *of_url, struct error *err)
+static enum status no_database(const struct strlist *all, const char *name, struct error *err)
+{
+	CLEANUP(buf_release) struct buf seen = BUF_INIT;
+
+	for (size_t i = 0; i < all->len && i < SHOWN; i++)
+		buf_printf(&seen, "%s%s", i ? ", " : "", all->item[i]);
+	error_set(err, ST_NOT_FOUND, "there is no database %s on this server, or this account may not see it", name);
+	return error_hint(err, "The account sees %s%s.", all->len ? buf_str(&seen) : "none", all->len > SHOWN ? ", ..." : "");
+}
+
+static enum status check_named(const struct my_dump *d, const struct dump_request *q, const char *of_url, const struct strlist *all,
+			       struct error *err)
 {
 	const struct strlist none = STRLIST_INIT, *named = q->databases ? q->databases : &none;
 	char *url_item[] = {(char *)(uintptr_t)of_url};
@@ -32,10 +45,12 @@ static enum status check_named(const struct my_dump *d, const struct dump_reques
 
 		for (size_t k = 0; !found && k < d->scopes; k++)
 			found = !strcmp(d->scope[k].name, name);
-		if (!found && my_system_database(name))
-			return error_set(err, ST_UNSUPPORTED, "%s belongs to the server itself and is not dumped", name);
+		if (!found && my_system_database(name)) {
+			error_set(err, ST_UNSUPPORTED, "%s belongs to the server itself and is not dumped", name);
+			return error_hint(err, "Accounts, roles and their grants are in every backup by themselves.");
+		}
 		if (!found)
-			return error_set(err, ST_NOT_FOUND, "there is no database %s on this server, or this account may not see it", name);
+			return no_database(all, name, err);
 	}
 	return ST_OK;
 }
@@ -61,5 +76,5 @@ enum status my_dump_choose(struct run *run, struct my_dump *d, const struct dump
 		else if (!matches(q->exclude, all.item[i]))
 			strlist_add(&info->uncovered, all.item[i]);
 	}
-	return check_named(d, q, of_url, err);
+	return check_named(d, q, of_url, &all, err);
 }

@@ -40,8 +40,6 @@ static void read_float(const struct my_column_type *t, bool is_float, struct my_
 
 void my_column_facts(const struct my_column_type *t, struct my_facts_column *f)
 {
-	static const char *const geometry[] = {"geometry", "point", "linestring", "polygon", "multipoint", "multilinestring",
-					       "multipolygon", "geometrycollection", "geomcollection", NULL};
 	static const char *const number[] = {"bit", "enum", "set", NULL};
 	static const char *const text[] = {"uuid", "inet4", "inet6", NULL}; /* bytes would be taken as their inner form */
 
@@ -49,7 +47,7 @@ void my_column_facts(const struct my_column_type *t, struct my_facts_column *f)
 	if (is_one_of(t->data_type, number)) {
 		f->read = of_column("CAST(", t->name, " AS UNSIGNED)");
 		f->load = xstrdup("CAST(@ AS UNSIGNED)");
-	} else if (is_one_of(t->data_type, geometry) || !strcmp(t->data_type, "vector")) {
+	} else if (!strcmp(t->data_type, "vector")) {
 		f->read = of_column("HEX(", t->name, ")");
 		f->load = xstrdup("UNHEX(@)");
 	} else if (is_one_of(t->data_type, text)) {

@@ -127,6 +127,18 @@ struct definitions {
 	size_t views;
 };
 
+static void forget_views(struct definitions *x)
+{
+	for (size_t i = 0; i < x->views; i++) {
+		free(x->view[i].name);
+		free(x->view[i].script);
+		strlist_release(&x->view[i].uses);
+	}
+	free(x->view);
+	x->view = NULL;
+	x->views = 0;
+}
+
 static void definitions_release(struct definitions *x)
 {
 	spool_freep(&x->objects);
@@ -137,12 +149,7 @@ static void definitions_release(struct definitions *x)
 	buf_release(&x->values);
 	buf_release(&x->status);
 	free(x->collation);
-	for (size_t i = 0; i < x->views; i++) {
-		free(x->view[i].name);
-		free(x->view[i].script);
-		strlist_release(&x->view[i].uses);
-	}
-	free(x->view);
+	forget_views(x);
 }
 
 static void take_uses(struct view *v, const char *sql)
@@ -194,7 +201,7 @@ static enum status put_views(struct definitions *x, struct error *err)
 		qsort(x->view, x->views, sizeof *x->view, by_name);
 	for (size_t i = 0; i < x->views; i++)
 		place_view(x, &x->view[i], &text);
-	x->views = 0;
+	forget_views(x);
 	return put(x->after, &text, err);
 }
 
@@ -279,6 +286,7 @@ static enum status add_object(void *ctx, const struct my_object *o, struct error
 	struct definitions *x = ctx;
 	CLEANUP(js_decref) json_t *j = my_object_json(o);
 
+	my_seen_add(&x->d->seen, o);
 	if (put_json_line(x->objects, j, err))
 		return err->code;
 	switch (o->kind) {
@@ -298,7 +306,8 @@ enum status my_dump_definitions(struct run *run, struct my_dump *d, const struct
 
 	my_script_head(&head);
 	if (put(x.before, &head, err) || put(x.after, &head, err) ||
-	    my_objects_each(run, d->c, my_dump_database(d), d->e->notes, add_object, &x, err) || put_gathered(&x, err) || put_views(&x, err) ||
+	    my_objects_each(run, d->c, my_dump_database(d), d->e->notes, add_object, &x, err) ||
+	    my_seen_count(run, d->c, &d->seen.count, err) || put_gathered(&x, err) || put_views(&x, err) ||
 	    put(x.after, &x.status, err))
 		return err->code;
 	return my_entry_give(entries, OBJECTS_PATH, x.objects, err) || my_entry_give(entries, "before.sql", x.before, err) ||

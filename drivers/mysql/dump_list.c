@@ -5,6 +5,7 @@ struct listing_call {
 	struct my_listing *l;
 	struct strlist engines; /* those that know transactions */
 	struct my_listed *at;   /* the table of the last row */
+	bool mariadb;
 };
 
 static void call_release(struct listing_call *k) { strlist_release(&k->engines); }
@@ -190,6 +191,15 @@ enum status my_list_keys(struct run *run, struct my_conn *c, const char *databas
 
 enum { COL_TABLE, COL_NAME, COL_DATA_TYPE, COL_TYPE, COL_EXPRESSION, COL_EXTRA, COL_PRECISION, COL_SCALE, COL_CHARSET, COL_COLLATION, COL_FIELDS };
 
+/* CHAR without padding MariaDB sorts with its blanks and compares without them: what sorts below a blank ('a\t' beside 'a') would be in no
+ * range. */
+static bool is_unpadded(const struct listing_call *k, char *const *field)
+{
+	const char *collation = field[COL_COLLATION];
+
+	return k->mariadb && !strcmp(field[COL_DATA_TYPE], "char") && collation && (strstr(collation, "_nopad_") || strstr(collation, "_0900_"));
+}
+
 static enum my_key_kind kind_of(const char *type, const char *charset)
 {
 	static const struct {
@@ -215,14 +225,14 @@ static bool is_binary(const char *collation)
 	return n < 4 || !strcmp(collation + n - 4, "_bin");
 }
 
-static void complete_key(struct my_key *key, char *const *field)
+static void complete_key(const struct listing_call *k, struct my_key *key, char *const *field)
 {
 	for (size_t i = 0; i < key->columns; i++) {
 		struct my_key_column *c = &key->column[i];
 
 		if (strcmp(c->name, field[COL_NAME]) || c->charset)
 			continue;
-		c->kind = kind_of(field[COL_DATA_TYPE], field[COL_CHARSET]);
+		c->kind = is_unpadded(k, field) ? MY_KEY_NOT : kind_of(field[COL_DATA_TYPE], field[COL_CHARSET]);
 		c->charset = xstrdup(field[COL_CHARSET] ? field[COL_CHARSET] : "binary");
 		c->folds = !is_binary(field[COL_COLLATION]);
 	}
@@ -246,34 +256,37 @@ static enum status add_column(void *ctx, char *const *field, const unsigned long
 	if (!t)
 		return ST_OK; /* of a view or a sequence; or of a new table, which the list of tables will show at the end */
 	add_state(&t->state, field, COL_FIELDS);
-	complete_key(&t->key, field);
+	complete_key(k, &t->key, field);
 	if (t->versioned && (!strcmp(expression, "ROW START") || !strcmp(expression, "ROW END"))) {
 		char **border = strcmp(expression, "ROW END") ? &t->row_start : &t->row_end;
 
 		free(*border);
 		*border = xstrdup(field[COL_NAME]);
-		t->history_left = t->history_left || strcmp(field[COL_DATA_TYPE], "timestamp");
+		if (strcmp(field[COL_DATA_TYPE], "timestamp"))
+			t->history = MY_HISTORY_NUMBERS;
 	} else if (!*expression) {
 		my_column_facts(&type, more_columns(&t->facts));
 	}
 	return ST_OK;
 }
 
-/* The borders of a row's time become the last two columns; before 10.11 they cannot be restored, and those that are numbers of transactions
- * never. */
-static void add_history(const struct my_conn *c, struct my_listed *t)
+/* The borders of a row's time become the last two columns. */
+static void add_history(const struct my_conn *c, bool wanted, struct my_listed *t)
 {
-	t->history_left = t->history_left || c->version < 101100;
-	if (t->history_left)
+	if (t->history == MY_HISTORY_TAKEN && !wanted)
+		t->history = MY_HISTORY_NOT_ASKED;
+	if (t->history == MY_HISTORY_TAKEN && c->version < 101100)
+		t->history = MY_HISTORY_OLD;
+	if (t->history != MY_HISTORY_TAKEN)
 		return;
 	more_columns(&t->facts)->name = xstrdup(t->row_start ? t->row_start : "row_start");
 	my_column_row_end(t->row_end ? t->row_end : "row_end", more_columns(&t->facts));
 	t->facts.history = true;
 }
 
-enum status my_list_columns(struct run *run, struct my_conn *c, const char *database, struct my_listing *l, struct error *err)
+enum status my_list_columns(struct run *run, struct my_conn *c, const char *database, bool history, struct my_listing *l, struct error *err)
 {
-	CLEANUP(call_release) struct listing_call k = {.l = l};
+	CLEANUP(call_release) struct listing_call k = {.l = l, .mariadb = c->mariadb};
 	CLEANUP(buf_release) struct buf sql = BUF_INIT;
 
 	/* MariaDB says "DEFAULT_GENERATED" of none, MySQL of columns that are not generated: the expression tells. */
@@ -288,7 +301,7 @@ enum status my_list_columns(struct run *run, struct my_conn *c, const char *data
 		t->facts.table = xstrdup(t->name);
 		t->facts.transactional = t->transactional;
 		if (t->versioned)
-			add_history(c, t);
+			add_history(c, history, t);
 	}
 	return ST_OK;
 }

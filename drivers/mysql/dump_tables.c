@@ -19,6 +19,7 @@ static void table_free(struct my_table *t)
 
 void my_dump_tables_release(struct my_dump *d)
 {
+	my_seen_release(&d->seen);
 	for (size_t i = 0; i < d->tables; i++)
 		table_free(d->table[i]);
 	free(d->table);
@@ -97,7 +98,7 @@ static enum status give_table(struct run *run, struct my_dump *d, const struct m
 	t->shown = shown ? xstrdup(shown) : xstrdup(buf_str(&name));
 	buf_release(&name);
 	if (plan_reading(run, d, l, f, t, err))
-		return my_unit_altered(err, t->shown);
+		return my_unit_altered(d, t->shown, err);
 	if (!d->recorded)
 		t->load = load_statement(f);
 	const char *component[] = {l->name};
@@ -169,20 +170,6 @@ static void forget_columns(struct my_listing *l)
 	}
 }
 
-enum status my_dump_objects(struct run *run, struct my_dump *d, const struct object_sink *objects, struct error *err)
-{
-	struct giving g = {run, d, objects};
-	const struct my_scope *s = &d->scope[d->at];
-	struct my_listing *l = my_dump_listing(d);
-
-	if ((d->recorded && my_list_tables(run, d->c, s->database, l, err)) || my_list_keys(run, d->c, s->database, l, err) ||
-	    my_list_columns(run, d->c, s->database, l, err) ||
-	    (d->recorded ? d->recorded->each(d->recorded->ctx, s->name, give_recorded, &g, err) : give_listed(run, d, objects, err)))
-		return err->code;
-	forget_columns(l);
-	return ST_OK;
-}
-
 /* ---- what is left out ---- */
 
 struct names {
@@ -223,4 +210,43 @@ void my_dump_limits(const char *database, const struct my_listing *l, struct str
 	}
 	add_sentence(&without, database, "the definition only, since their engines keep the rows elsewhere", to);
 	add_sentence(&plain, database, "their engines know no transactions, so their rows are not of the moment of the backup", to);
+}
+
+static void note_history(const char *database, const struct my_listing *l, struct notes *notes)
+{
+	static const char *const history[] = {
+		[MY_HISTORY_NOT_ASKED] = "the rows of now only, without their history (--history takes it)",
+		[MY_HISTORY_NUMBERS] = "the rows of now only: history by numbers of transactions cannot be restored",
+		[MY_HISTORY_OLD] = "the rows of now only: before MariaDB 10.11 history cannot be restored",
+	};
+	CLEANUP(strlist_release) struct strlist said = STRLIST_INIT;
+
+	for (enum my_history h = MY_HISTORY_NOT_ASKED; h <= MY_HISTORY_OLD; h++) {
+		struct names names = {0};
+
+		for (size_t i = 0; i < l->tables; i++)
+			if (l->table[i].versioned && !l->table[i].definition_only && l->table[i].history == h)
+				add_name(&names, l->table[i].name);
+		add_sentence(&names, database, history[h], &said);
+	}
+	for (size_t i = 0; i < said.len; i++)
+		notes_add(notes, "%s", said.item[i]);
+}
+
+/* ---- all ---- */
+
+enum status my_dump_objects(struct run *run, struct my_dump *d, const struct object_sink *objects, struct error *err)
+{
+	struct giving g = {run, d, objects};
+	const struct my_scope *s = &d->scope[d->at];
+	struct my_listing *l = my_dump_listing(d);
+
+	if ((d->recorded && my_list_tables(run, d->c, s->database, l, err)) || my_list_keys(run, d->c, s->database, l, err) ||
+	    my_list_columns(run, d->c, s->database, d->recorded || my_params(d->e)->history, l, err) ||
+	    (d->recorded ? d->recorded->each(d->recorded->ctx, s->name, give_recorded, &g, err) : give_listed(run, d, objects, err)))
+		return err->code;
+	if (!d->recorded)
+		note_history(s->database, l, d->e->notes);
+	forget_columns(l);
+	return ST_OK;
 }

@@ -1,4 +1,7 @@
 #include "drivers/mysql/exchange.h"
+
+#include "drivers/mysql/binlog.h"
+#include "drivers/mysql/definers.h"
 #include "drivers/mysql/mydriver.h"
 #include "drivers/mysql/session.h"
 #include "util/utf8.h"
@@ -138,25 +141,30 @@ static enum status check_complete(struct run *run, const struct exchanger *x, co
 	return error_hint(err, "Finish the restore with --resume=%s first.", x->q->run);
 }
 
-static enum status check_replicas(struct run *run, const struct exchanger *x, struct error *err)
+/* The session leaves the binlog where the copy did. */
+static enum status choose_log(struct run *run, const struct my_server *server, struct my_conn *c, struct exchange_request *q, struct error *err)
 {
-	CLEANUP(strlist_release) struct strlist who = STRLIST_INIT;
-	CLEANUP(cstr_release) char *binlog = NULL;
-	bool seen;
+	CLEANUP(my_binlog_choice_release) struct my_binlog_choice x = MY_BINLOG_CHOICE_INIT;
+	const struct endpoint *e = c->e;
+	const struct my_binlog_request choice = {.e = e, .server = server, .what = "the exchange", .copy = q->logged};
 
-	if (my_conn_value(run, x->c, "SELECT @@log_bin", &binlog, err) || !my_field_bool(binlog) ||
-	    my_replicas_attached(run, x->c, &who, &seen, err) || !who.len)
+	if (my_binlog_choose(run, c, &choice, &x, err))
 		return err->code;
-	error_set(err, ST_REFUSED, "replicas follow this server (%s%s): they do not have the restored tables that would change places", who.item[0],
-		  who.len > 1 ? " and others" : "");
-	return error_hint(err, "Detach them first, and build them anew afterwards.");
+	if (x.refusal)
+		return error_set(err, ST_REFUSED, "%s", x.refusal);
+	if (x.warning)
+		notes_add(e->notes, "%s", x.warning);
+	if (x.out)
+		my_binlog_tell(e);
+	q->logged = x.out ? LOAD_UNLOGGED : LOAD_LOGGED;
+	return ST_OK;
 }
 
 static enum status swap(struct run *run, const struct exchanger *x, const char *out, const char *away, const char *in, struct error *err)
 {
 	struct my_swap s = {.e = x->e, .c = x->c, .out = out, .away = away, .in = in, .run = x->q->run};
 
-	if (check_replicas(run, x, err) || my_swap_do(run, &s, err))
+	if (my_definers_may_move(run, x->c, in, away ? out : NULL, err) || my_swap_do(run, &s, err))
 		return error_add(err, "putting the database %s in the place of %s", in, out);
 	return ST_OK;
 }
@@ -193,6 +201,20 @@ static enum status back(struct run *run, const struct exchanger *x, struct excha
 	return swap(run, x, p->name, p->name_exists ? p->loaded : NULL, p->aside, err);
 }
 
+/* Without their parents, foreign keys of other databases would refuse every new row. */
+static enum status drop_database(struct run *run, const struct exchanger *x, const char *name, const char *stays, struct error *err)
+{
+	CLEANUP(strlist_release) struct strlist keys = STRLIST_INIT;
+
+	if (my_foreign_from_outside(run, x->c, name, &keys, err))
+		return err->code;
+	if (!keys.len)
+		return my_database_drop(run, x->c, name, err);
+	error_set(err, ST_REFUSED, "%s is not dropped: %s%s to tables of it", name, keys.item[0], keys.len > 1 ? " and others refer" : " refers");
+	return error_hint(err, "Drop each such foreign key, and add it again so that it refers to %s: ALTER TABLE ... DROP FOREIGN KEY ..., ADD"
+			       " CONSTRAINT ...", stays);
+}
+
 static enum status drop(struct run *run, const struct exchanger *x, struct exchange_pair *p, struct error *err)
 {
 	if (!strcmp(p->name, p->loaded))
@@ -203,9 +225,9 @@ static enum status drop(struct run *run, const struct exchanger *x, struct excha
 	if (p->aside_exists && p->loaded_exists)
 		return error_set(err, ST_REFUSED, "both %s and %s are there: neither is known to be needless", p->aside, p->loaded);
 	if (p->aside_exists)
-		return my_database_drop(run, x->c, p->aside, err);
+		return drop_database(run, x, p->aside, p->name, err);
 	/* After going back the restored copy is what was set aside. */
-	return p->loaded_exists ? my_database_drop(run, x->c, p->loaded, err) : ST_OK;
+	return p->loaded_exists ? drop_database(run, x, p->loaded, p->name, err) : ST_OK;
 }
 
 static enum status act(struct run *run, const struct exchanger *x, struct exchange_pair *p, struct error *err)
@@ -223,11 +245,26 @@ static enum status act(struct run *run, const struct exchanger *x, struct exchan
 	return ST_OK;
 }
 
+/* A replica may have the names of the run, too, by its source. */
+static enum status check_server(struct run *run, struct my_conn *c, struct exchange_request *q, struct error *err)
+{
+	CLEANUP(my_server_release) struct my_server server = {.identity = NULL};
+
+	if (my_server_look(run, c, &server, err))
+		return err->code;
+	if (server.replica) {
+		error_set(err, ST_REFUSED, "the server is a replica: an exchange is for its source, from where it gets it");
+		return error_hint(err, "Name the source with --into.");
+	}
+	/* A drop says IF EXISTS, so that it does no harm where the database never was. */
+	return q->action == EXCHANGE_PUT || q->action == EXCHANGE_BACK ? choose_log(run, &server, c, q, err) : ST_OK;
+}
+
 enum status my_exchange(struct run *run, const struct endpoint *e, struct exchange_request *q, struct error *err)
 {
 	CLEANUP(my_conn_freep) struct my_conn *c = NULL;
 
-	if (my_session_open_load(run, e, NULL, &c, err))
+	if (my_session_open_load(run, e, NULL, &c, err) || check_server(run, c, q, err))
 		return err->code;
 	const struct exchanger x = {.e = e, .c = c, .q = q};
 	if (q->action == EXCHANGE_LOOK && !q->pairs && find_pairs(run, c, q, err))

@@ -1,4 +1,6 @@
 #include "drivers/mysql/exchange.h"
+
+#include "drivers/mysql/object_settings.h"
 #include "util/failpoint.h"
 
 #define LOCK_TIMEOUT 1205u
@@ -54,15 +56,15 @@ static enum status drop_objects(struct run *run, struct my_swap *s, const struct
 	return ST_OK;
 }
 
-static enum status make_views(struct run *run, struct my_swap *s, const struct my_moved *m, const struct strlist *there, struct error *err)
+static enum status make_views(struct run *run, struct my_swap *s, const struct my_moved *m, struct error *err)
 {
 	const struct my_object **view = xcalloc(m->objects + 1, sizeof *view);
 	size_t n = 0;
 
 	for (size_t i = 0; i < m->objects; i++)
-		if (m->object[i].kind == OBJECT_VIEW && !my_object_is_there(there, &m->object[i]))
+		if (m->object[i].kind == OBJECT_VIEW)
 			view[n++] = &m->object[i];
-	enum status st = n ? my_views_make(run, s->c, view, n, MY_DEFINER_KEEP, s->e->notes, err) : ST_OK;
+	enum status st = n ? my_views_make(run, s->c, view, n, s->e->notes, err) : ST_OK;
 	free(view);
 	return st;
 }
@@ -80,7 +82,7 @@ static enum status make_kinds(struct run *run, struct my_swap *s, const struct m
 		if (o->kind < k.first || o->kind > k.last || o->kind == OBJECT_VIEW)
 			continue;
 		if ((!my_object_is_there(there, o) && my_object_make(run, s->c, o, NULL, err)) ||
-		    (o->kind == OBJECT_EVENT && my_event_status(run, s->c, o, MY_DEFINER_KEEP, s->e->notes, err)))
+		    (o->kind == OBJECT_EVENT && my_event_status(run, s->c, o, s->e->notes, err)))
 			return err->code;
 	}
 	return ST_OK;
@@ -96,7 +98,7 @@ static enum status make_objects(struct run *run, struct my_swap *s, const struct
 
 	if (my_swap_use(run, s, database, err) || my_objects_there(run, s->c, database, &there, err))
 		return err->code;
-	if ((programs && make_kinds(run, s, m, &there, programs_only, err)) || make_views(run, s, m, &there, err) ||
+	if ((programs && make_kinds(run, s, m, &there, programs_only, err)) || make_views(run, s, m, err) ||
 	    make_kinds(run, s, m, &there, programs ? acting : triggers_only, err))
 		return error_add(err, "what belongs to the database %s", database);
 	return ST_OK;
@@ -235,7 +237,8 @@ static enum status undo(struct run *run, struct my_mover *m, struct error *err)
 {
 	struct my_swap *s = m->s;
 	CLEANUP(strlist_release) struct strlist in = STRLIST_INIT, away = STRLIST_INIT;
-	CLEANUP(buf_release) struct buf sql = BUF_INIT;
+	CLEANUP(my_database_state_release) struct my_database_state made = MY_DATABASE_STATE_INIT;
+	const char *name = s->away ? s->away : s->out;
 
 	if (my_swap_tables(run, s->c, s->in, &in, err) || (s->away && my_swap_tables(run, s->c, s->away, &away, err)))
 		return err->code;
@@ -243,9 +246,10 @@ static enum status undo(struct run *run, struct my_mover *m, struct error *err)
 		return error_set(err, ST_FAILED, "some tables were moved already");
 	if (make_objects(run, s, &m->in, s->in, false, err) || (s->away && make_objects(run, s, &m->out, s->out, false, err)))
 		return err->code;
-	buf_puts(&sql, "DROP DATABASE IF EXISTS ");
-	my_sql_ident(&sql, s->away ? s->away : s->out);
-	return my_conn_command(run, s->c, buf_str(&sql), err) ? err->code : my_swap_forget(run, s, err);
+	/* Others may use a name that was free. */
+	if (my_database_look(run, s->c, name, s->run, &made, err) || (made.empty && my_database_drop(run, s->c, name, err)))
+		return err->code;
+	return my_swap_forget(run, s, err);
 }
 
 static enum status move(struct run *run, struct my_mover *m, struct error *err)
@@ -296,6 +300,21 @@ static enum status drop_empty(struct run *run, struct my_swap *s, struct error *
 	return my_conn_command(run, s->c, buf_str(&sql), err);
 }
 
+/* Those of what is set aside rest, those of what comes in its place act. */
+static void turn_events(struct my_mover *m)
+{
+	unsigned parked = 0;
+
+	for (size_t i = 0; i < m->out.objects; i++) {
+		parked += my_event_is_enabled(&m->out.object[i]);
+		my_event_park(&m->out.object[i]);
+	}
+	for (size_t i = 0; i < m->in.objects; i++)
+		my_event_unpark(&m->in.object[i]);
+	if (parked)
+		notes_tell(m->s->e->notes, "database %s: its events (%u) are off", m->s->away, parked);
+}
+
 static enum status settle(struct run *run, struct my_mover *m, struct error *err)
 {
 	struct my_swap *s = m->s;
@@ -305,6 +324,7 @@ static enum status settle(struct run *run, struct my_mover *m, struct error *err
 	if (failpoint("mysql.exchange.moved", err) || redirect(run, s, s->in, s->out, err) ||
 	    (s->away && redirect(run, s, s->out, s->away, err)) || clear(run, m, err))
 		return err->code;
+	turn_events(m);
 	alter = of_in ? my_ddl_alter_database(of_in, s->out) : NULL;
 	if (alter && my_conn_command(run, s->c, alter, err))
 		return err->code;

@@ -44,28 +44,7 @@ static enum status read_names(struct my_taking *t, struct error *err)
 	return ST_OK;
 }
 
-/* ---- what a live source moves on ---- */
-
-static enum status take_counter(void *ctx, char *const *field, const unsigned long *len UNUSED, unsigned fields UNUSED, struct error *err)
-{
-	struct my_taking *t = ctx;
-	CLEANUP(buf_release) struct buf shown = BUF_INIT;
-
-	if (!my_inventory_has(&t->counted, field[0]))
-		return ST_OK;
-	my_sql_shown(&shown, field[0]);
-	return my_inventory_grows(t, "auto increment", buf_str(&shown), field[1], 1, err);
-}
-
-static enum status take_counters(struct my_taking *t, struct error *err)
-{
-	CLEANUP(buf_release) struct buf sql = BUF_INIT;
-
-	if (!t->counted.len)
-		return ST_OK;
-	my_inventory_sql(t, "TABLE_NAME, LEAST(IFNULL(AUTO_INCREMENT, 1), 9223372036854775807)", "TABLES", "TABLE_SCHEMA", "", &sql);
-	return my_conn_each(t->run, t->c, buf_str(&sql), take_counter, t, err);
-}
+/* ---- sequences ---- */
 
 /* Those that begin anew at their end are no measure. */
 static enum status take_sequence(struct my_taking *t, const char *name, struct error *err)
@@ -100,7 +79,7 @@ static enum status take_all(struct my_taking *t, struct error *err)
 	for (size_t i = 0; i < t->sequences.len; i++)
 		if (take_sequence(t, t->sequences.item[i], err))
 			return err->code;
-	return take_counters(t, err);
+	return ST_OK;
 }
 
 static enum status use(struct run *run, struct my_conn *c, const char *database, struct error *err)
@@ -112,10 +91,10 @@ static enum status use(struct run *run, struct my_conn *c, const char *database,
 	return my_conn_command(run, c, buf_str(&sql), err);
 }
 
-enum status my_inventory_take_all(struct run *run, struct my_conn *c, const char *database, const struct inventory_sink *items,
+enum status my_inventory_take_all(struct run *run, struct my_conn *c, const char *database, bool beside, const struct inventory_sink *items,
 				  struct error *err)
 {
-	CLEANUP(taking_release) struct my_taking t = {.run = run, .c = c, .database = database, .to = items};
+	CLEANUP(taking_release) struct my_taking t = {.run = run, .c = c, .database = database, .beside = beside, .to = items};
 	CLEANUP(cstr_release) char *before = NULL;
 
 	if (my_conn_value(run, c, "SELECT DATABASE()", &before, err) || use(run, c, database, err) || take_all(&t, err) ||

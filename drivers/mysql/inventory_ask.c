@@ -17,7 +17,7 @@ void my_inventory_line(struct buf *to, const char *text)
 
 enum status my_inventory_give(const struct my_taking *t, const char *kind, const char *name, const char *facts, struct error *err)
 {
-	const struct inventory_item item = {.kind = kind, .name = name, .facts = facts};
+	const struct inventory_item item = {.kind = kind, .name = name, .facts = facts, .perhaps = t->perhaps};
 
 	return t->to->item(t->to->ctx, &item, err);
 }
@@ -153,19 +153,24 @@ static enum status take_row(void *ctx, char *const *field, const unsigned long *
 		buf_puts(&a->name, a->name.len ? "." : "");
 		my_sql_shown(&a->name, field[i]);
 	}
-	for (unsigned i = a->q->parts; i < fields; i++) {
+	for (unsigned i = a->q->parts; label && i < fields; i++) {
 		size_t n = strcspn(label, ",");
 
 		put_fact(&a->facts, a->t, label, n, field[i]);
-		label += n + (label[n] == ',');
+		label = label[n] ? label + n + 1 : NULL;
 	}
-	return my_inventory_give(a->t, a->q->kind, a->name.len ? buf_str(&a->name) : a->q->kind, buf_str(&a->facts), err);
+	const char *name = a->name.len ? buf_str(&a->name) : a->q->kind;
+	if (my_inventory_give(a->t, a->q->kind, name, buf_str(&a->facts), err))
+		return err->code;
+	return a->q->seen ? a->q->seen(a->t, name, field, err) : ST_OK;
 }
 
-static bool fits(const struct my_question *q, const struct my_conn *c)
+static bool fits(const struct my_question *q, const struct my_taking *t)
 {
-	return (q->product == MY_ANY || (q->product == MY_MARIADB) == c->mariadb) && (!q->from || c->version >= q->from) &&
-	       (!q->before || c->version < q->before);
+	const struct my_conn *c = t->c;
+
+	return (!q->needed || q->needed(t)) && (q->product == MY_ANY || (q->product == MY_MARIADB) == c->mariadb) &&
+	       (!q->from || c->version >= q->from) && (!q->before || c->version < q->before);
 }
 
 enum status my_inventory_ask(struct my_taking *t, const struct my_question *q, struct error *err)
@@ -174,7 +179,7 @@ enum status my_inventory_ask(struct my_taking *t, const struct my_question *q, s
 		CLEANUP(asking_release) struct asking a = {.t = t, .q = q};
 		CLEANUP(buf_release) struct buf sql = BUF_INIT;
 
-		if (!fits(q, t->c))
+		if (!fits(q, t))
 			continue;
 		my_inventory_sql(t, q->columns, q->table, q->schema, q->more, &sql);
 		if (my_conn_each(t->run, t->c, buf_str(&sql), take_row, &a, err))

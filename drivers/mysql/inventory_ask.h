@@ -5,6 +5,8 @@
 
 #include "drivers/mysql/inventory.h"
 
+struct my_taking;
+
 enum my_product { MY_ANY, MY_MARIADB, MY_MYSQL };
 struct my_question {
 	const char *kind;
@@ -15,6 +17,9 @@ struct my_question {
 	const char *columns, *table, *schema; /* SELECT columns FROM table WHERE schema is the database ... */
 	const char *more;  /* ... and the rest of the statement */
 	const char *label; /* of the facts, between commas; a fact that is null or empty is left out */
+	/* Both may be NULL. seen: a row, whose columns behind those with labels are for it alone. needed: else the question is not put. */
+	enum status (*seen)(struct my_taking *t, const char *name, char *const *field, struct error *err);
+	bool (*needed)(const struct my_taking *t);
 };
 extern const struct my_question my_inventory_tables[], my_inventory_programs[]; /* ended by a kind of NULL */
 
@@ -24,6 +29,9 @@ struct my_taking {
 	const char *database;
 	const struct inventory_sink *to;
 	struct strlist tables, counted, sequences; /* sorted; counted: those with an AUTO_INCREMENT */
+	bool beside; /* a copy under another name: definers need not have rights there */
+	bool perhaps; /* what is given now may be missing in the source */
+	bool partitioned, foreign; /* some table is, or has foreign keys: each such list opens all tables of MariaDB */
 };
 enum status my_inventory_ask(struct my_taking *t, const struct my_question *q, struct error *err) MUST_CHECK;
 /* "SELECT columns FROM table WHERE schema = database more". */

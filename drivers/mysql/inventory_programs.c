@@ -18,6 +18,9 @@
 		kind_name, .parts = n, .columns = column ", DEFINER", .table = source, .schema = in, .more = rest, .label = "is"             \
 	}
 
+static bool has_own_name(const struct my_taking *t) { return !t->beside; }
+static bool has_another_name(const struct my_taking *t) { return t->beside; }
+
 const struct my_question my_inventory_programs[] = {
 	ROUTINE("function", "FUNCTION"),
 	ROUTINE("procedure", "PROCEDURE"),
@@ -33,7 +36,11 @@ const struct my_question my_inventory_programs[] = {
 	 .columns = "EVENT_NAME, TIME_ZONE, EVENT_TYPE, EXECUTE_AT, INTERVAL_VALUE, INTERVAL_FIELD, STARTS, ENDS, ON_COMPLETION, EVENT_COMMENT,"
 		    " EVENT_DEFINITION, " MADE_UNDER,
 	 .table = "EVENTS", .schema = "EVENT_SCHEMA", .more = "", .label = "zone,type,at,every,,starts,ends,on completion,comment,body," MADE_LABELS},
-	{"event status", .parts = 1, .columns = "EVENT_NAME, STATUS", .table = "EVENTS", .schema = "EVENT_SCHEMA", .more = "", .label = "status"},
+	/* A copy under another name has them parked (object_settings.h). */
+	{"event status", .parts = 1, .columns = "EVENT_NAME, IF(STATUS = 'ENABLED', STATUS, 'DISABLED')", .table = "EVENTS", .schema = "EVENT_SCHEMA",
+	 .more = "", .label = "status", .needed = has_own_name},
+	{"event status", .parts = 1, .columns = "EVENT_NAME, IF(STATUS = 'DISABLED', STATUS, 'ENABLED')", .table = "EVENTS", .schema = "EVENT_SCHEMA",
+	 .more = "", .label = "status", .needed = has_another_name},
 	DEFINER("definer of a function", 1, "ROUTINE_NAME", "ROUTINES", "ROUTINE_SCHEMA", "AND ROUTINE_TYPE = 'FUNCTION'"),
 	DEFINER("definer of a procedure", 1, "ROUTINE_NAME", "ROUTINES", "ROUTINE_SCHEMA", "AND ROUTINE_TYPE = 'PROCEDURE'"),
 	DEFINER("definer of a package", 1, "ROUTINE_NAME", "ROUTINES", "ROUTINE_SCHEMA", "AND ROUTINE_TYPE = 'PACKAGE'"),

@@ -14,6 +14,27 @@
 
 #define CHECK_ROWS .table = "CHECK_CONSTRAINTS", .schema = "CONSTRAINT_SCHEMA", .more = "", .label = "check"
 
+/* Behind the facts of a table stands its counter. */
+#define COUNTER 6
+
+static enum status seen_table(struct my_taking *t, const char *name, char *const *field, struct error *err)
+{
+	t->partitioned |= field[4] && strstr(field[4], "partitioned");
+	if (!my_inventory_has(&t->counted, field[0]))
+		return ST_OK;
+	return my_inventory_grows(t, "auto increment", name, field[COUNTER], 1, err);
+}
+
+static enum status seen_foreign(struct my_taking *t, const char *name, char *const *field, struct error *err)
+{
+	(void)name, (void)field, (void)err;
+	t->foreign = true;
+	return ST_OK;
+}
+
+static bool has_foreign(const struct my_taking *t) { return t->foreign; }
+static bool has_partitions(const struct my_taking *t) { return t->partitioned; }
+
 const struct my_question my_inventory_tables[] = {
 	{"database", .product = MY_MARIADB, .from = 100500, .columns = "DEFAULT_COLLATION_NAME, SCHEMA_COMMENT", .table = "SCHEMATA",
 	 .schema = "SCHEMA_NAME", .more = "", .label = "collation,comment"},
@@ -22,9 +43,10 @@ const struct my_question my_inventory_tables[] = {
 	/* SHOW CREATE prints the default page_checksum=1, so that a copy has it in writing. */
 	{"table", .parts = 1,
 	 .columns = "TABLE_NAME, NULLIF(TABLE_TYPE, 'BASE TABLE'), ENGINE, TABLE_COLLATION,"
-		    " TRIM(REPLACE(REPLACE(CREATE_OPTIONS, 'page_checksum=1', ''), '  ', ' ')), TABLE_COMMENT",
+		    " TRIM(REPLACE(REPLACE(CREATE_OPTIONS, 'page_checksum=1', ''), '  ', ' ')), TABLE_COMMENT,"
+		    " LEAST(IFNULL(AUTO_INCREMENT, 1), 9223372036854775807)",
 	 .table = "TABLES", .schema = "TABLE_SCHEMA", .more = "AND TABLE_TYPE NOT IN ('VIEW', 'TEMPORARY')",
-	 .label = "type,engine,collation,options,comment"},
+	 .label = "type,engine,collation,options,comment", .seen = seen_table},
 	{"column", .product = MY_MARIADB, .parts = 2, .tables_only = true, .columns = COLUMNS, .table = "COLUMNS", .schema = "TABLE_SCHEMA",
 	 .more = "", .label = COLUMN_LABELS},
 	{"column", .product = MY_MYSQL, .before = 80000, .parts = 2, .tables_only = true, .columns = COLUMNS, .table = "COLUMNS",
@@ -44,12 +66,13 @@ const struct my_question my_inventory_tables[] = {
 	{"foreign key", .parts = 2,
 	 .columns = "TABLE_NAME, CONSTRAINT_NAME, UNIQUE_CONSTRAINT_SCHEMA, REFERENCED_TABLE_NAME, MATCH_OPTION, REPLACE(UPDATE_RULE, 'NO ACTION',"
 		    " 'RESTRICT'), REPLACE(DELETE_RULE, 'NO ACTION', 'RESTRICT')",
-	 .table = "REFERENTIAL_CONSTRAINTS", .schema = "CONSTRAINT_SCHEMA", .more = "", .label = "schema,to,match,on update,on delete"},
+	 .table = "REFERENTIAL_CONSTRAINTS", .schema = "CONSTRAINT_SCHEMA", .more = "", .label = "schema,to,match,on update,on delete",
+	 .seen = seen_foreign},
 	{"foreign key columns", .parts = 2,
 	 .columns = "TABLE_NAME, CONSTRAINT_NAME, GROUP_CONCAT(COLUMN_NAME ORDER BY ORDINAL_POSITION SEPARATOR ', '),"
 		    " GROUP_CONCAT(REFERENCED_COLUMN_NAME ORDER BY ORDINAL_POSITION SEPARATOR ', ')",
 	 .table = "KEY_COLUMN_USAGE", .schema = "TABLE_SCHEMA",
-	 .more = "AND REFERENCED_TABLE_NAME IS NOT NULL GROUP BY TABLE_NAME, CONSTRAINT_NAME", .label = "from,to"},
+	 .more = "AND REFERENCED_TABLE_NAME IS NOT NULL GROUP BY TABLE_NAME, CONSTRAINT_NAME", .label = "from,to", .needed = has_foreign},
 	{"check", .product = MY_MARIADB, .before = 100510, .parts = 2, .columns = "TABLE_NAME, CONSTRAINT_NAME, CHECK_CLAUSE", CHECK_ROWS},
 	/* A column's own check and one of the table may have the same name. */
 	{"check", .product = MY_MARIADB, .from = 100510, .parts = 3,
@@ -61,6 +84,6 @@ const struct my_question my_inventory_tables[] = {
 	 .columns = "TABLE_NAME, PARTITION_NAME, SUBPARTITION_NAME, PARTITION_ORDINAL_POSITION, PARTITION_METHOD, PARTITION_EXPRESSION,"
 		    " PARTITION_DESCRIPTION, SUBPARTITION_METHOD, SUBPARTITION_EXPRESSION, PARTITION_COMMENT",
 	 .table = "PARTITIONS", .schema = "TABLE_SCHEMA", .more = "AND PARTITION_NAME IS NOT NULL",
-	 .label = "at,by,of,values,parts by,parts of,comment"},
+	 .label = "at,by,of,values,parts by,parts of,comment", .needed = has_partitions},
 	{.kind = NULL},
 };

@@ -1,5 +1,7 @@
 #include "drivers/mysql/load.h"
 
+#include "drivers/mysql/binlog.h"
+#include "drivers/mysql/definers.h"
 #include "drivers/mysql/mydriver.h"
 #include "drivers/mysql/session.h"
 
@@ -27,41 +29,6 @@ static enum status keep(struct my_load *l, struct my_conn *c, struct error *err)
 	return error_set(err, ST_CANCELLED, "the restore was interrupted");
 }
 
-/* ---- the binlog ---- */
-
-static enum status is_galera(struct run *run, struct my_conn *c, bool *galera, struct error *err)
-{
-	CLEANUP(my_conn_result_free) MYSQL_RES *r = NULL;
-
-	if (my_conn_query(run, c, "SHOW VARIABLES LIKE 'wsrep_on'", &r, err))
-		return err->code;
-	MYSQL_ROW row = r ? mysql_fetch_row(r) : NULL;
-	*galera = row && my_field_bool(row[1]);
-	return ST_OK;
-}
-
-/* What a restore brings into databases of its own need not go through the binlog where nobody follows it. Tables that come into a database
- * with a life of its own do. */
-static enum status choose_log(struct run *run, struct my_load *l, struct my_conn *c, struct error *err)
-{
-	CLEANUP(strlist_release) struct strlist who = STRLIST_INIT;
-	CLEANUP(error_release) struct error why = ERROR_INIT;
-	bool seen = false, galera = false;
-
-	if (!l->server.binlog || l->q->data_only || l->q->tables->len)
-		return ST_OK;
-	if (my_replicas_attached(run, c, &who, &seen, err) || is_galera(run, c, &galera, err))
-		return err->code;
-	if (who.len || !seen || galera)
-		return ST_OK;
-	l->unlogged = !my_conn_command(run, c, "SET SESSION sql_log_bin = 0", &why);
-	if (!l->unlogged && (why.code == ST_CANCELLED || why.code == ST_DEADLINE || why.code == ST_UNREACHABLE))
-		return error_move(err, &why);
-	if (l->unlogged && !l->q->scratch)
-		notes_add(l->e->notes, "the restore is not in the binlog of the server: a point in time after it needs a new backup");
-	return ST_OK;
-}
-
 static enum status look(struct run *run, struct my_load *l, struct error *err)
 {
 	CLEANUP(my_conn_freep) struct my_conn *c = NULL;
@@ -69,13 +36,17 @@ static enum status look(struct run *run, struct my_load *l, struct error *err)
 	if (my_session_open_load(run, l->e, NULL, &c, err) || my_server_look(run, c, &l->server, err) ||
 	    my_conn_value(run, c, "SELECT CURRENT_USER()", &l->me, err))
 		return err->code;
-	return choose_log(run, l, c, err);
+	l->unlogged = l->p->unlogged;
+	if (l->unlogged && !l->q->scratch)
+		my_binlog_tell(l->e);
+	return ST_OK;
 }
 
 static void load_free(struct my_load *l)
 {
 	my_server_release(&l->server);
 	free(l->me);
+	strlist_release(&l->rights);
 	cancel_freep(&l->cancel);
 	mutex_destroy(&l->mutex);
 	free(l);
@@ -205,6 +176,16 @@ static enum status prepare(struct run *run, struct my_load *l, struct error *err
 	return my_load_connect(run, l, NULL, &c, err) ? err->code : my_load_prepare(run, l, c, err);
 }
 
+static enum status make_wish(struct my_load *l, struct error *err)
+{
+	CLEANUP(my_definers_release) struct my_definers d = MY_DEFINERS_INIT;
+
+	if (my_load_wish_make(l->q, l->s->scope, &l->wish, err) || my_definers_read(l->e, l->q, l->server.mariadb, &d, err))
+		return err->code;
+	my_definers_apply(&d, &l->wish, NULL);
+	return ST_OK;
+}
+
 static enum status begin(struct run *run, struct my_load *l, size_t i, bool resumed, struct error *err)
 {
 	bool before = false;
@@ -213,7 +194,7 @@ static enum status begin(struct run *run, struct my_load *l, size_t i, bool resu
 	l->s = &l->p->scope[i];
 	l->mark = (struct my_mark){l->s->target, l->q->run};
 	l->resumed = resumed;
-	if (my_load_wish_make(l->q, l->s->scope, &l->wish, err) || prepare(run, l, err) || connect_target(run, l, err))
+	if (make_wish(l, err) || prepare(run, l, err) || connect_target(run, l, err))
 		return err->code;
 	if (my_mark_exists(run, l->conn, &l->mark, &before, err) || my_mark_make(run, l->conn, &l->mark, err))
 		return err->code;
@@ -223,6 +204,8 @@ static enum status begin(struct run *run, struct my_load *l, size_t i, bool resu
 	/* For a run that resumes: what it made itself it may also drop. */
 	if (l->s->create && my_mark_set(run, l->conn, &l->mark, "created", err))
 		return err->code;
+	if (l->unlogged && my_mark_set(run, l->conn, &l->mark, "unlogged", err))
+		return err->code;
 	return my_load_definitions(run, l, err);
 }
 
@@ -230,7 +213,7 @@ static enum status begin(struct run *run, struct my_load *l, size_t i, bool resu
 enum status my_load_failed(struct error *err)
 {
 	if (err->code == ST_DENIED)
-		error_hint(err, "Restore as an account with ALL PRIVILEGES on the database; or with --no-owner --users none.");
+		error_hint(err, "Restore as an account with ALL PRIVILEGES on the database; or with --definers strip --users none.");
 	return err->code;
 }
 

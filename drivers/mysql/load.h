@@ -22,6 +22,9 @@ struct my_table_name {
 enum status my_table_name_parse(const char *text, struct my_table_name *n, struct error *err) MUST_CHECK;
 void my_table_name_release(struct my_table_name *n);
 
+/* The same text in plan and load: it is told once. Database, table, definition. */
+#define MY_FOREIGN_LEFT "database %s: table %s: a foreign key is not made, since the table that it refers to is not there: %s"
+
 enum my_load_mode {
 	MY_LOAD_DATABASE, /* everything, into a database that is empty */
 	MY_LOAD_TABLES,   /* some tables with their definitions, beside what is there */
@@ -72,8 +75,6 @@ bool my_text_uses_sequence(const char *create, const char *database, const char 
 char *my_text_nameless_checks(const char *create);
 /* The word after ENGINE=, of a table; NULL. Owned. */
 char *my_text_engine(const char *create);
-/* "app@%" of my_object.definer in two. Both owned. */
-void my_text_account(const char *definer, char **name, char **host);
 
 /* ---- sessions (load_session.c) ---- */
 
@@ -98,6 +99,9 @@ bool my_sorted_has(const struct strlist *l, const char *s);
 enum status my_list(struct run *run, struct my_conn *c, const char *sql, struct strlist *to, struct error *err) MUST_CHECK;
 /* Names of tables, sequences and views of a database, sorted. */
 enum status my_tables_there(struct run *run, struct my_conn *c, const char *database, struct strlist *to, struct error *err) MUST_CHECK;
+/* Foreign keys of other databases that refer to tables of this one, as "the foreign key f of other.t" (load_check.c). */
+enum status my_foreign_from_outside(struct run *run, struct my_conn *c, const char *database, struct strlist *keys,
+				    struct error *err) MUST_CHECK;
 /* Second column of the only row: SHOW CREATE TABLE. Owned by the caller. */
 enum status my_show_create(struct run *run, struct my_conn *c, const char *table, char **sql, struct error *err) MUST_CHECK;
 
@@ -152,6 +156,7 @@ struct my_load {
 	struct my_server server;
 	struct strlist done;         /* units found in a resumed target */
 	struct strlist plain;        /* tables of the target whose engine is not transactional */
+	struct strlist rights;       /* GRANTs of accounts that were made, on what is not there yet */
 	char *me;                    /* account of these sessions, "root@localhost" */
 	bool resumed, unlogged;      /* unlogged: nothing goes into the binlog */
 };
@@ -167,16 +172,14 @@ enum status my_load_failed(struct error *err);
 enum status my_load_prepare(struct run *run, struct my_load *l, struct my_conn *c, struct error *err) MUST_CHECK;
 enum status my_load_definitions(struct run *run, struct my_load *l, struct error *err) MUST_CHECK;
 enum status my_load_accounts(struct run *run, struct my_load *l, struct my_conn *c, struct error *err) MUST_CHECK;
-/* Definers of what will be made. Borrowed strings in an array owned by the caller. */
-const char **my_definers_needed(const struct my_load_wish *w, size_t *n);
-enum status my_definers_missing(struct run *run, struct my_conn *c, const struct my_load_wish *w, struct strlist *missing,
-				struct error *err) MUST_CHECK;
+/* Rights on single tables and programs, when those of the scope are there. */
+enum status my_load_rights(struct run *run, struct my_load *l, struct error *err) MUST_CHECK;
 
 /* The parts of a table's definition; all is base where the text is not of the usual form. database: its own, whose name is left out. */
 void my_definition_read(const char *create, const char *database, struct my_ddl_table *d);
 
 /* load_keys.c: keys and foreign keys of the tables that this restore made. load_after.c: what comes after the tables. load_compare.c: what
- * SHOW CREATE says now, and rows without a parent. */
+ * SHOW CREATE says now. load_orphans.c: rows without a parent, of what was loaded or refers to it; each key that has some is a note. */
 /* A table with few rows is made with all its keys: to add them later takes longer than to keep them. */
 bool my_is_made_whole(const struct my_load *l, const struct my_object *o);
 /* Whether the parent of a foreign key is there or comes with it. there: sorted names of tables in the target. */

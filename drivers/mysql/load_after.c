@@ -1,5 +1,7 @@
 #include "drivers/mysql/load.h"
 
+#include "drivers/mysql/object_settings.h"
+
 /* ---- sequences ---- */
 
 static bool is_used(const struct my_load *l, const char *sequence)
@@ -39,7 +41,6 @@ enum status my_load_sequences(struct run *run, struct my_load *l, struct error *
 /* What the target has, by kind, as an attempt before left it. */
 struct maker {
 	struct my_load *l;
-	enum my_definer definer;
 	struct strlist there;
 };
 
@@ -83,7 +84,7 @@ static enum status make_kind(struct run *run, struct maker *m, enum object_kind 
 
 		if (!is_missing(m, o, kind))
 			continue;
-		sql = my_object_sql(o, m->definer);
+		sql = my_object_sql(o);
 		if (my_object_make(run, m->l->conn, o, sql, err))
 			return err->code;
 	}
@@ -96,19 +97,17 @@ static enum status make_views(struct run *run, struct maker *m, struct error *er
 	size_t n = 0;
 
 	for (size_t i = 0; i < m->l->wish.objects; i++)
-		if (is_missing(m, &m->l->wish.object[i], OBJECT_VIEW))
+		if (m->l->wish.object[i].kind == OBJECT_VIEW && my_load_wish_makes(&m->l->wish, &m->l->wish.object[i]))
 			view[n++] = &m->l->wish.object[i];
-	enum status st = n ? my_views_make(run, m->l->conn, view, n, m->definer, m->l->e->notes, err) : ST_OK;
+	enum status st = n ? my_views_make(run, m->l->conn, view, n, m->l->e->notes, err) : ST_OK;
 	free(view);
 	return st ? error_add(err, "the views of the database %s", m->l->s->scope) : ST_OK;
 }
 
-static enum my_definer definer_of(const struct my_load *l) { return l->q->no_owner ? MY_DEFINER_STRIP : MY_DEFINER_KEEP; }
-
 enum status my_load_after(struct run *run, struct my_load *l, struct error *err)
 {
 	static const enum object_kind programs[] = {OBJECT_FUNCTION, OBJECT_PROCEDURE, OBJECT_PACKAGE, OBJECT_PACKAGE_BODY};
-	CLEANUP(maker_release) struct maker m = {.l = l, .definer = definer_of(l)};
+	CLEANUP(maker_release) struct maker m = {.l = l};
 
 	if (l->wish.mode == MY_LOAD_ROWS)
 		return ST_OK;
@@ -123,19 +122,26 @@ enum status my_load_after(struct run *run, struct my_load *l, struct error *err)
 
 enum status my_load_events(struct run *run, struct my_load *l, struct error *err)
 {
-	unsigned enabled = 0;
+	const bool renamed = strcmp(l->s->scope, l->s->target) != 0;
+	unsigned parked = 0;
 
 	for (size_t i = 0; i < l->wish.objects; i++) {
-		const struct my_object *o = &l->wish.object[i];
+		struct my_object *o = &l->wish.object[i];
 
 		if (o->kind != OBJECT_EVENT || !my_load_wish_makes(&l->wish, o))
 			continue;
-		if (my_event_status(run, l->conn, o, definer_of(l), l->e->notes, err))
+		parked += renamed && my_event_is_enabled(o);
+		if (renamed)
+			my_event_park(o);
+		if (my_event_status(run, l->conn, o, l->e->notes, err))
 			return error_add(err, "the event %s", o->name);
-		enabled += o->status && !strcmp(o->status, "ENABLED");
 	}
-	if (enabled && l->s->beside)
-		notes_add(l->e->notes, "database %s: %u events are enabled there, too, and run where the server's event_scheduler is on",
-			  l->s->target, enabled);
+	if (!parked || l->q->in_place || l->q->scratch)
+		return ST_OK;
+	if (l->s->beside)
+		notes_add(l->e->notes, "database %s: its events (%u) are off until an exchange puts it in place", l->s->target, parked);
+	else
+		notes_add(l->e->notes, "database %s: its events (%u) are off, since they may name %s: ALTER EVENT ... ENABLE turns each on", l->s->target,
+			  parked, l->s->scope);
 	return ST_OK;
 }

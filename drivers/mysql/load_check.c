@@ -1,28 +1,10 @@
 #include "drivers/mysql/load_plan.h"
 
+#include "drivers/mysql/binlog.h"
+#include "drivers/mysql/definers.h"
 #include "util/fs.h"
 
 /* ---- once ---- */
-
-static enum status check_replication(struct run *run, struct my_planner *pl, struct error *err)
-{
-	CLEANUP(strlist_release) struct strlist who = STRLIST_INIT;
-	bool seen = false;
-
-	if (pl->server.replica)
-		my_plan_refuse(pl, "the server is a replica: what is written there would make it differ from its source");
-	if (!pl->server.binlog)
-		return ST_OK;
-	if (my_replicas_attached(run, pl->c, &who, &seen, err))
-		return err->code;
-	if (who.len)
-		my_plan_refuse(pl, "replicas follow this server (%s%s): a restore would reach them, too; detach them first, or restore"
-				   " into a server without", who.item[0], who.len > 1 ? " and others" : "");
-	else if (!seen)
-		my_plan_warn(pl, "%s may not see whether replicas follow this server: a restore would reach them, too (%s)", pl->me,
-			     pl->server.mariadb ? "GRANT REPLICATION MASTER ADMIN, PROCESS" : "GRANT REPLICATION SLAVE, PROCESS");
-	return ST_OK;
-}
 
 /* "10.11.19-MariaDB", "9.7.4" */
 static int version_number(const char *text)
@@ -46,7 +28,8 @@ static void check_version(struct my_planner *pl)
 				   " into a server of its own kind", mariadb ? "MariaDB" : "MySQL", archive,
 			       pl->server.mariadb ? "MariaDB" : "MySQL", pl->server.version);
 	else if (theirs / 100 > ours / 100)
-		my_plan_refuse(pl, "the backup is of version %s, the server is %s: an older one does not know all of its definitions",
+		my_plan_refuse(pl, "the backup is of version %s, the server is %s: an older one does not know all of its definitions; take a server of"
+				   " the version of the backup or a later one",
 			       archive, pl->server.version);
 	else if (theirs > ours)
 		my_plan_warn(pl, "the backup is of version %s, the server is %s: definitions that it does not know will end the restore",
@@ -76,7 +59,55 @@ enum status my_check_server(struct run *run, struct my_planner *pl, struct error
 	    my_list(run, pl->c, "SELECT UPPER(ENGINE) FROM information_schema.ENGINES WHERE SUPPORT IN ('YES', 'DEFAULT')", &pl->engines, err))
 		return err->code;
 	check_version(pl);
-	return check_replication(run, pl, err) || check_writable(run, pl, err) ? err->code : ST_OK;
+	return check_writable(run, pl, err);
+}
+
+/* ---- the binlog ---- */
+
+/* By the marks in the targets, what an attempt before did. */
+static enum status look_before(struct run *run, struct my_planner *pl, enum load_logged *before, struct error *err)
+{
+	*before = LOAD_LOGGED_UNKNOWN;
+	for (size_t i = 0; i < pl->p->scopes; i++) {
+		const struct my_mark m = {pl->p->scope[i].target, pl->q->run};
+		bool marked = false, unlogged = false;
+
+		if (my_mark_exists(run, pl->c, &m, &marked, err) || (marked && my_mark_state(run, pl->c, &m, "unlogged", &unlogged, err)))
+			return err->code;
+		if (unlogged)
+			*before = LOAD_UNLOGGED;
+		else if (marked && *before == LOAD_LOGGED_UNKNOWN)
+			*before = LOAD_LOGGED;
+	}
+	return ST_OK;
+}
+
+enum status my_check_binlog(struct run *run, struct my_planner *pl, struct error *err)
+{
+	CLEANUP(my_binlog_choice_release) struct my_binlog_choice x = MY_BINLOG_CHOICE_INIT;
+	struct my_binlog_request q = {
+		.e = pl->e,
+		.server = &pl->server,
+		.what = "the restore",
+		.live = pl->q->data_only || pl->q->tables->len,
+		.scratch = pl->q->scratch,
+	};
+
+	if (look_before(run, pl, &q.copy, err))
+		return err->code;
+	/* Nothing was written yet. */
+	if (q.copy == LOAD_LOGGED_UNKNOWN && my_params(pl->e)->replicas == MY_REPLICAS_FOLLOW)
+		q.copy = LOAD_LOGGED;
+	if (my_binlog_choose(run, pl->c, &q, &x, err))
+		return err->code;
+	pl->p->unlogged = x.out;
+	if (x.refusal)
+		my_plan_refuse(pl, "%s", x.refusal);
+	if (x.warning)
+		my_plan_warn(pl, "%s", x.warning);
+	if (x.step && !x.refusal)
+		my_plan_step(pl, "%s", x.step);
+	return ST_OK;
 }
 
 /* ---- rights ---- */
@@ -113,57 +144,58 @@ static void check_rights(struct my_planner *pl)
 			       buf_str(&database));
 }
 
-static void put_names(struct buf *to, const char *const *name, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		buf_printf(to, "%s%s", i ? ", " : "", name[i]);
-}
+/* ---- accounts ---- */
 
 /* What belongs to others can be made by those only who may do so. */
-static void check_definers(struct my_planner *pl)
+static enum status check_definers(struct run *run, struct my_planner *pl, const struct strlist *needed, struct error *err)
 {
-	const char *right = pl->server.mariadb ? "SET USER" : pl->server.number >= 80200 ? "SET_ANY_DEFINER" : "SET_USER_ID";
-	CLEANUP(buf_release) struct buf names = BUF_INIT;
-	size_t n, others = 0;
+	const struct strlist none = STRLIST_INIT; /* which are missing is made before, or refused */
+	const struct my_definers_question q = {pl->rights, pl->me, needed, &none};
+	CLEANUP(buf_release) struct buf lack = BUF_INIT, names = BUF_INIT;
 
-	if (pl->q->no_owner || my_rights_have(pl->rights, "SUPER", NULL) || my_rights_have(pl->rights, right, NULL))
-		return;
-	const char **needed = my_definers_needed(&pl->wish, &n);
-	for (size_t i = 0; i < n; i++)
-		if (strcmp(needed[i], pl->me))
-			needed[others++] = needed[i];
-	put_names(&names, needed, others);
-	free(needed);
-	if (others)
-		my_plan_refuse(pl, "%s may not make what belongs to others (%s): GRANT %s ON *.* TO ..., or restore with --no-owner, then"
-				   " all belongs to %s", pl->me, buf_str(&names), right, pl->me);
+	if (my_definers_lack(run, pl->c, &q, &lack, err) || !lack.len)
+		return err->code;
+	my_definers_shown(&pl->wish, needed, &names);
+	my_plan_refuse(pl, "%s may not make what belongs to others: %s; GRANT %s ON *.* TO ..., or restore with --definers strip, then all"
+			   " belongs to %s", pl->me, buf_str(&names), buf_str(&lack), pl->me);
+	return ST_OK;
+}
+
+static void check_missing(struct my_planner *pl, const struct strlist *missing)
+{
+	CLEANUP(buf_release) struct buf names = BUF_INIT;
+
+	my_definers_shown(&pl->wish, missing, &names);
+	if (pl->q->users == LOAD_USERS_NONE && !pl->q->scratch)
+		my_plan_refuse(pl, "the server lacks the accounts %s; create them, take --users missing, or --definers strip or OLD=NEW",
+			       buf_str(&names));
+	else if (!my_rights_have(pl->rights, "CREATE USER", NULL))
+		my_plan_refuse(pl, "the server lacks the accounts %s, and %s may not create accounts: GRANT CREATE USER ON *.* TO ..., or take"
+				   " --definers strip or OLD=NEW", buf_str(&names), pl->me);
+	else
+		my_plan_step(pl, "make without login the accounts that the server lacks: %s", buf_str(&names));
 }
 
 static enum status check_accounts(struct run *run, struct my_planner *pl, struct error *err)
 {
-	CLEANUP(strlist_release) struct strlist missing = STRLIST_INIT;
-	CLEANUP(buf_release) struct buf names = BUF_INIT;
-	bool may = my_rights_have(pl->rights, "CREATE USER", NULL);
+	CLEANUP(strlist_release) struct strlist needed = STRLIST_INIT, missing = STRLIST_INIT;
+	const bool all = pl->q->users == LOAD_USERS_ALL && !pl->q->scratch;
 
-	check_definers(pl);
-	if (pl->q->users == LOAD_USERS_ALL && !pl->q->scratch) {
-		if (may)
-			my_plan_step(pl, "make all recorded accounts, with login and password hash");
-		else
-			my_plan_refuse(pl, "%s may not create accounts: GRANT CREATE USER ON *.* TO ...", pl->me);
-		return ST_OK;
-	}
-	if (pl->q->no_owner || my_definers_missing(run, pl->c, &pl->wish, &missing, err) || !missing.len)
+	my_definers_needed(&pl->wish, &needed);
+	if (check_definers(run, pl, &needed, err))
 		return err->code;
-	put_names(&names, (const char *const *)missing.item, missing.len);
-	if (pl->q->users == LOAD_USERS_NONE && !pl->q->scratch)
-		my_plan_refuse(pl, "the server lacks the accounts %s; create them, or take --users missing or --no-owner", buf_str(&names));
-	else if (!may)
-		my_plan_refuse(pl, "the server lacks the accounts %s, and %s may not create accounts", buf_str(&names), pl->me);
-	else
-		my_plan_step(pl, "make the accounts %s without login", buf_str(&names));
+	if (all && my_rights_have(pl->rights, "CREATE USER", NULL))
+		my_plan_step(pl, "make all recorded accounts, with login and password hash");
+	else if (all)
+		my_plan_refuse(pl, "%s may not create accounts: GRANT CREATE USER ON *.* TO ...", pl->me);
+	if (all || my_definers_missing(run, pl->c, &needed, &missing, err))
+		return err->code;
+	if (missing.len)
+		check_missing(pl, &missing);
 	return ST_OK;
 }
+
+/* ---- the binlog and time ---- */
 
 /* With the binlog on, what acts by itself is let in from those only whom the server trusts. */
 static enum status check_trust(struct run *run, struct my_planner *pl, struct error *err)
@@ -178,6 +210,37 @@ static enum status check_trust(struct run *run, struct my_planner *pl, struct er
 	if (!my_field_u64(trusts))
 		my_plan_refuse(pl, "the server takes functions and triggers from a superuser only while its binlog is on: SET GLOBAL"
 				   " log_bin_trust_function_creators = 1, or restore as a superuser");
+	return ST_OK;
+}
+
+/* An event of a named zone is made in that zone only. */
+static enum status check_time_zone(struct run *run, struct my_planner *pl, const struct my_object *event, struct error *err)
+{
+	CLEANUP(buf_release) struct buf sql = BUF_INIT;
+	CLEANUP(cstr_release) char *there = NULL;
+
+	if (!event->time_zone || !strcmp(event->time_zone, "SYSTEM") || *event->time_zone == '+' || *event->time_zone == '-')
+		return ST_OK;
+	buf_puts(&sql, "SELECT CONVERT_TZ('2020-01-01 00:00:00', '+00:00', ");
+	my_sql_literal(&sql, event->time_zone);
+	buf_putc(&sql, ')');
+	if (my_conn_value(run, pl->c, buf_str(&sql), &there, err))
+		return error_add(err, "the time zone %s", event->time_zone);
+	if (!there)
+		my_plan_refuse(pl, "the server does not know the time zone %s, which the event %s needs: fill its tables of time zones"
+				   " (%s /usr/share/zoneinfo | %s mysql)", event->time_zone, event->name,
+			       pl->server.mariadb ? "mariadb-tzinfo-to-sql" : "mysql_tzinfo_to_sql", pl->server.mariadb ? "mariadb" : "mysql");
+	return ST_OK;
+}
+
+static enum status check_events(struct run *run, struct my_planner *pl, struct error *err)
+{
+	for (size_t i = 0; i < pl->wish.objects; i++) {
+		const struct my_object *o = &pl->wish.object[i];
+
+		if (o->kind == OBJECT_EVENT && my_load_wish_makes(&pl->wish, o) && check_time_zone(run, pl, o, err))
+			return err->code;
+	}
 	return ST_OK;
 }
 
@@ -205,7 +268,13 @@ static void check_history(struct my_planner *pl)
 					   " with --exclude-table", pl->wish.table[i].shown);
 }
 
-static int by_lower(const void *a, const void *b) { return strcasecmp(*(const char *const *)a, *(const char *const *)b); }
+static int by_lower(const void *a, const void *b)
+{
+	const char *x = *(const char *const *)a, *y = *(const char *const *)b;
+	const int order = strcasecmp(x, y);
+
+	return order ? order : strcmp(x, y);
+}
 
 static void check_case(struct my_planner *pl)
 {
@@ -250,20 +319,25 @@ static enum status check_room(struct run *run, struct my_planner *pl, struct err
 
 /* ---- what an exchange or a drop of the old database meets ---- */
 
-static enum status check_in_the_way(struct run *run, struct my_planner *pl, const char *name, bool drop, struct error *err)
+enum status my_foreign_from_outside(struct run *run, struct my_conn *c, const char *database, struct strlist *keys, struct error *err)
 {
 	CLEANUP(buf_release) struct buf sql = BUF_INIT;
+
+	buf_puts(&sql, "SELECT DISTINCT CONCAT('the foreign key ', CONSTRAINT_NAME, ' of ', TABLE_SCHEMA, '.', TABLE_NAME) FROM"
+		       " information_schema.KEY_COLUMN_USAGE WHERE REFERENCED_TABLE_NAME IS NOT NULL AND TABLE_SCHEMA <> REFERENCED_TABLE_SCHEMA AND");
+	my_sql_is_name(&sql, "REFERENCED_TABLE_SCHEMA", database);
+	return my_list(run, c, buf_str(&sql), keys, err) ? error_add(err, "foreign keys of other databases") : ST_OK;
+}
+
+static enum status check_in_the_way(struct run *run, struct my_planner *pl, const char *name, bool drop, struct error *err)
+{
 	CLEANUP(strlist_release) struct strlist foreign = STRLIST_INIT;
 
-	buf_puts(&sql, "SELECT DISTINCT CONCAT(TABLE_SCHEMA, '.', TABLE_NAME) FROM information_schema.KEY_COLUMN_USAGE WHERE"
-		       " REFERENCED_TABLE_NAME IS NOT NULL AND TABLE_SCHEMA <> REFERENCED_TABLE_SCHEMA AND");
-	my_sql_is_name(&sql, "REFERENCED_TABLE_SCHEMA", name);
-	if (my_list(run, pl->c, buf_str(&sql), &foreign, err))
+	if (my_foreign_from_outside(run, pl->c, name, &foreign, err))
 		return err->code;
 	for (size_t i = 0; i < foreign.len; i++)
-		my_plan_warn(pl, drop ? "foreign keys of %s refer to tables of %s, which are dropped: its rows are not checked against the"
-					" restored ones"
-				      : "foreign keys of %s refer to tables of %s and go with them when these are set aside",
+		my_plan_warn(pl, drop ? "%s refers to %s, which is dropped: rows are not checked against the restored ones"
+				      : "%s refers to %s and goes with its tables when these are set aside",
 			     foreign.item[i], name);
 	return ST_OK;
 }
@@ -276,7 +350,7 @@ enum status my_check_scope(struct run *run, struct my_planner *pl, struct error 
 	check_engines(pl);
 	check_history(pl);
 	check_case(pl);
-	if (check_accounts(run, pl, err) || check_trust(run, pl, err) || check_room(run, pl, err))
+	if (check_accounts(run, pl, err) || check_trust(run, pl, err) || check_events(run, pl, err) || check_room(run, pl, err))
 		return err->code;
 	if (s->replaces)
 		return check_in_the_way(run, pl, s->replaces, false, err);

@@ -168,8 +168,7 @@ static void tell_foreign(struct my_planner *pl, const struct targets *t, const s
 	my_definition_read(o->sql, pl->wish.scope, &d);
 	for (size_t i = 0; i < d.foreign.len; i++)
 		if (!my_foreign_fits(&pl->wish, &t->there, d.foreign.item[i]))
-			my_plan_warn(pl, "%s: a foreign key is not made, since the table that it refers to is not there: %s", o->name,
-				     d.foreign.item[i]);
+			my_plan_warn(pl, MY_FOREIGN_LEFT, pl->s->target, o->name, d.foreign.item[i]);
 }
 
 static enum status check_definitions(struct run *run, struct my_planner *pl, const struct targets *t, struct error *err)

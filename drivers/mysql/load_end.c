@@ -68,11 +68,11 @@ static enum status finish(struct run *run, struct my_load *l, struct error *err)
 		return err->code;
 	if (l->wish.mode != MY_LOAD_ROWS && my_load_keys(run, l, err))
 		return err->code;
-	if (my_load_sequences(run, l, err) || my_load_after(run, l, err))
+	if (my_load_sequences(run, l, err) || my_load_after(run, l, err) || my_load_rights(run, l, err))
 		return err->code;
 	if (l->wish.mode != MY_LOAD_ROWS && my_load_compare(run, l, err))
 		return err->code;
-	if ((l->q->scratch && my_load_orphans(run, l, err)) || my_load_events(run, l, err))
+	if (my_load_orphans(run, l, err) || my_load_events(run, l, err))
 		return err->code;
 	return make_complete(run, l, err);
 }

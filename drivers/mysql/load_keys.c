@@ -130,8 +130,7 @@ static enum status add_foreign(struct run *run, struct keys *k, struct keyed *t,
 		if (my_foreign_fits(&k->l->wish, &k->there, t->d.foreign.item[i]))
 			strlist_add(&fit, t->d.foreign.item[i]);
 		else
-			notes_add(k->l->e->notes, "database %s: table %s: a foreign key was not made, since the table that it refers to is not"
-						  " there: %s", k->l->s->target, t->name, t->d.foreign.item[i]);
+			notes_add(k->l->e->notes, MY_FOREIGN_LEFT, k->l->s->target, t->name, t->d.foreign.item[i]);
 	alter(run, k->l->conn, t->name, &fit, err);
 	strlist_release(&fit);
 	return err->code;

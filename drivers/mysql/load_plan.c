@@ -12,6 +12,8 @@ static void planner_release(struct my_planner *pl)
 	strlist_release(&pl->engines);
 	free(pl->me);
 	my_load_wish_release(&pl->wish);
+	my_definers_release(&pl->definers);
+	strlist_release(&pl->mapped);
 }
 
 static void add_text(struct strlist *to, const char *fmt, va_list ap) PRINTF_LIKE(2, 0);
@@ -237,7 +239,10 @@ static enum status plan_scope(struct run *run, struct my_planner *pl, size_t i, 
 	pl->s = &pl->p->scope[i];
 	pl->s->scope = xstrdup(pl->q->scopes->item[i]);
 	pl->p->scopes++;
-	if (my_load_wish_make(pl->q, pl->s->scope, &pl->wish, err) || choose_name(run, pl, err) || my_check_scope(run, pl, err))
+	if (my_load_wish_make(pl->q, pl->s->scope, &pl->wish, err))
+		return err->code;
+	my_definers_apply(&pl->definers, &pl->wish, &pl->mapped);
+	if (choose_name(run, pl, err) || my_check_scope(run, pl, err))
 		return err->code;
 	if (pl->wish.mode != MY_LOAD_DATABASE && my_check_tables(run, pl, err))
 		return err->code;
@@ -264,7 +269,8 @@ enum status my_load_plan(struct run *run, const struct endpoint *e, const struct
 
 	if (q->clean && q->in_place)
 		return error_set(err, ST_USAGE, "--clean drops first, --in-place keeps: take one of them");
-	if (my_session_open(run, e, NULL, &pl.c, err) || my_check_server(run, &pl, err))
+	if (my_session_open(run, e, NULL, &pl.c, err) || my_check_server(run, &pl, err) ||
+	    my_definers_read(e, q, pl.server.mariadb, &pl.definers, err))
 		return err->code;
 	p->identity = xstrdup(pl.server.identity);
 	p->version = xstrdup(pl.server.version);
@@ -273,6 +279,11 @@ enum status my_load_plan(struct run *run, const struct endpoint *e, const struct
 		if (plan_scope(run, &pl, i, err))
 			return err->code;
 	check_distinct(&pl);
+	for (size_t i = 0; i < pl.definers.from.len; i++)
+		if (!strlist_has(&pl.mapped, pl.definers.from.item[i]))
+			my_plan_warn(&pl, "--definers: nothing that is restored belongs to %s", pl.definers.from.item[i]);
+	if (my_check_binlog(run, &pl, err))
+		return err->code;
 	if ((q->clean || q->users == LOAD_USERS_ALL) && !q->scratch && p->scopes)
 		p->confirm = xasprintf("%s@%s", p->scope[0].target, p->identity);
 	return ST_OK;

@@ -3,7 +3,7 @@
 #ifndef DRIVERS_MYSQL_LOAD_PLAN_H
 #define DRIVERS_MYSQL_LOAD_PLAN_H
 
-#include "drivers/mysql/load.h"
+#include "drivers/mysql/definers.h"
 
 struct my_planner {
 	const struct endpoint *e;
@@ -14,6 +14,8 @@ struct my_planner {
 	struct my_rights *rights;
 	struct strlist engines; /* that the server has, in capitals */
 	char *me;               /* "root@localhost" */
+	struct my_definers definers;
+	struct strlist mapped;  /* those of definers.from that some object had */
 	/* Of the scope that is looked at. */
 	struct my_load_wish wish;
 	struct load_scope_plan *s;
@@ -24,6 +26,7 @@ void my_plan_warn(struct my_planner *pl, const char *fmt, ...) PRINTF_LIKE(2, 3)
 void my_plan_refuse(struct my_planner *pl, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 enum status my_check_server(struct run *run, struct my_planner *pl, struct error *err) MUST_CHECK;
+enum status my_check_binlog(struct run *run, struct my_planner *pl, struct error *err) MUST_CHECK; /* after all scopes have their targets */
 enum status my_check_scope(struct run *run, struct my_planner *pl, struct error *err) MUST_CHECK;
 enum status my_check_tables(struct run *run, struct my_planner *pl, struct error *err) MUST_CHECK;
 

@@ -1,4 +1,6 @@
 #include "drivers/mysql/load.h"
+
+#include "drivers/mysql/binlog.h"
 #include "drivers/mysql/session.h"
 #include "util/utf8.h"
 
@@ -16,7 +18,7 @@ enum status my_load_connect(struct run *run, struct my_load *l, const char *data
 	if (my_session_open_load(run, l->e, database, &c, err))
 		return err->code;
 	if (my_conn_command(run, c, "SET SESSION unique_checks = 1, SESSION innodb_lock_wait_timeout = 1000000", err) ||
-	    (l->unlogged && my_conn_command(run, c, "SET SESSION sql_log_bin = 0", err)))
+	    (l->unlogged && my_binlog_leave(run, c, err)))
 		return error_add(err, "the session's settings");
 	*to = c;
 	c = NULL;
@@ -183,12 +185,30 @@ static enum status registered(struct run *run, struct my_conn *c, struct strlist
 	return ST_OK;
 }
 
+/* Without that right: MariaDB counts them for everybody; MySQL shows all threads to whoever reads this table. */
+static enum status counted(struct run *run, struct my_conn *c, struct strlist *who, bool *seen, struct error *err)
+{
+	CLEANUP(my_conn_result_free) MYSQL_RES *r = NULL;
+	CLEANUP(error_release) struct error why = ERROR_INIT;
+
+	enum status st = my_conn_query(run, c, c->mariadb ? "SHOW GLOBAL STATUS LIKE 'Slaves_connected'"
+				: "SELECT 'n', COUNT(*) FROM performance_schema.threads WHERE PROCESSLIST_COMMAND LIKE 'Binlog Dump%'", &r, &why);
+	if (st)
+		return may_not(&why) ? ST_OK : error_move(err, &why);
+	MYSQL_ROW row = r ? mysql_fetch_row(r) : NULL;
+	*seen = row != NULL;
+	uint64_t n = row ? my_field_u64(row[1]) : 0;
+	if (n)
+		strlist_take(who, xasprintf("%" PRIu64 " of them, which this account may not name", n));
+	return ST_OK;
+}
+
 enum status my_replicas_attached(struct run *run, struct my_conn *c, struct strlist *who, bool *seen, struct error *err)
 {
 	CLEANUP(strlist_release) struct strlist hosts = STRLIST_INIT;
 
 	*seen = false;
-	if (registered(run, c, who, seen, err))
+	if (registered(run, c, who, seen, err) || (!*seen && counted(run, c, who, seen, err)))
 		return err->code;
 	if (who->len)
 		return ST_OK;

@@ -164,14 +164,6 @@ char *my_text_engine(const char *create)
 	return at ? xstrndup(at + strlen(word), strcspn(at + strlen(word), " ;\n")) : NULL;
 }
 
-void my_text_account(const char *definer, char **name, char **host)
-{
-	const char *at = strrchr(definer, '@');
-
-	*name = at ? xstrndup(definer, (size_t)(at - definer)) : xstrdup(definer);
-	*host = xstrdup(at ? at + 1 : "");
-}
-
 void my_definition_read(const char *create, const char *database, struct my_ddl_table *d)
 {
 	CLEANUP(cstr_release) char *own = my_ddl_unqualified(create, database);

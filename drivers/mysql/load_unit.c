@@ -142,8 +142,8 @@ static enum status put_rows(struct run *run, struct unit *n, struct error *err)
 		return ST_OK;
 	if (err->code != ST_UNSUPPORTED || n->begun)
 		return err->code;
-	notes_add(n->w->l->e->notes, "the server forbids LOAD DATA LOCAL (%s): rows went in by INSERT, which takes longer; local_infile=1"
-				     " there allows it", err->native);
+	notes_tell(n->w->l->e->notes, "the server forbids LOAD DATA LOCAL (%s): rows went in by INSERT, which takes longer; local_infile=1"
+				      " there allows it", err->native);
 	error_release(err);
 	by_inserts(n->w->l, true);
 	return insert_rows(run, n, err);

@@ -1,60 +1,5 @@
-#include "drivers/mysql/load.h"
+#include "drivers/mysql/definers.h"
 #include "drivers/mysql/users.h"
-
-const char **my_definers_needed(const struct my_load_wish *w, size_t *n)
-{
-	const char **name = xcalloc(w->objects + 1, sizeof *name);
-
-	*n = 0;
-	for (size_t i = 0; i < w->objects; i++) {
-		const struct my_object *o = &w->object[i];
-		bool seen = false;
-
-		if (!o->definer || !*o->definer || !my_load_wish_makes(w, o))
-			continue;
-		for (size_t k = *n; k > 0 && !seen; k--)
-			seen = !strcmp(name[k - 1], o->definer);
-		if (!seen)
-			name[(*n)++] = o->definer;
-	}
-	return name;
-}
-
-/* Who may not read mysql.user learns nothing of other accounts: then none is said to be missing. */
-static enum status account_exists(struct run *run, struct my_conn *c, const char *definer, bool *exists, struct error *err)
-{
-	CLEANUP(cstr_release) char *name = NULL, *host = NULL, *n = NULL;
-	CLEANUP(buf_release) struct buf sql = BUF_INIT;
-	CLEANUP(error_release) struct error why = ERROR_INIT;
-
-	my_text_account(definer, &name, &host);
-	buf_puts(&sql, "SELECT COUNT(*) FROM mysql.user WHERE User = ");
-	my_sql_literal(&sql, name);
-	buf_puts(&sql, " AND Host = ");
-	my_sql_literal(&sql, host);
-	*exists = true;
-	if (!my_conn_value(run, c, buf_str(&sql), &n, &why)) {
-		*exists = my_field_u64(n) > 0;
-		return ST_OK;
-	}
-	return why.code == ST_CANCELLED || why.code == ST_DEADLINE || why.code == ST_UNREACHABLE ? error_move(err, &why) : ST_OK;
-}
-
-enum status my_definers_missing(struct run *run, struct my_conn *c, const struct my_load_wish *w, struct strlist *missing,
-				struct error *err)
-{
-	size_t n;
-	const char **needed = my_definers_needed(w, &n);
-	bool exists = true;
-
-	for (size_t i = 0; i < n && !err->code; i++)
-		if (!account_exists(run, c, needed[i], &exists, err) && !exists)
-			strlist_add(missing, needed[i]);
-	free(needed);
-	return err->code;
-}
-
-/* ---- making them ---- */
 
 struct maker {
 	struct my_user *user;
@@ -125,15 +70,14 @@ static void add_unknown(struct maker *m)
 enum status my_load_accounts(struct run *run, struct my_load *l, struct my_conn *c, struct error *err)
 {
 	CLEANUP(maker_release) struct maker m = {.user = NULL};
-	CLEANUP(strlist_release) struct strlist missing = STRLIST_INIT;
+	CLEANUP(strlist_release) struct strlist missing = STRLIST_INIT, needed = STRLIST_INIT;
 	CLEANUP(buf_release) struct buf text = BUF_INIT;
 	bool all = l->q->users == LOAD_USERS_ALL && !l->q->scratch, found = false;
 
 	if (l->q->users == LOAD_USERS_NONE && !l->q->scratch)
 		return ST_OK;
-	if (!all && l->q->no_owner)
-		return ST_OK;
-	if (!all && my_definers_missing(run, c, &l->wish, &missing, err))
+	my_definers_needed(&l->wish, &needed);
+	if (!all && my_definers_missing(run, c, &needed, &missing, err))
 		return err->code;
 	if (!all && !missing.len)
 		return ST_OK;
@@ -143,5 +87,12 @@ enum status my_load_accounts(struct run *run, struct my_load *l, struct my_conn 
 		return err->code;
 	secure_zero(text.data, text.len);
 	add_unknown(&m);
-	return m.users ? my_users_restore(run, c, m.user, m.users, all, l->e->notes, err) : ST_OK;
+	return m.users ? my_users_restore(run, c, m.user, m.users, all, &l->rights, l->e->notes, err) : ST_OK;
+}
+
+enum status my_load_rights(struct run *run, struct my_load *l, struct error *err)
+{
+	const bool last = l->s == &l->p->scope[l->p->scopes - 1];
+
+	return my_users_grant_later(run, l->conn, &l->rights, last, l->e->notes, err);
 }

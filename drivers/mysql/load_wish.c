@@ -1,5 +1,7 @@
 #include "drivers/mysql/load.h"
 
+enum { SHOWN = 20 }; /* of a list in a hint */
+
 /* ---- names as people write them ---- */
 
 /* One part: up to a dot outside double quotes; "" in quotes is one ". */
@@ -103,6 +105,8 @@ static enum status read_rename(const struct load_request *q, const struct load_n
 
 enum status my_load_wish_rename(const struct load_request *q, const char *scope, char **to, struct error *err)
 {
+	CLEANUP(cstr_release) char *told = NULL;
+
 	*to = NULL;
 	for (size_t i = 0; i < q->renames; i++) {
 		CLEANUP(rename_release) struct rename r = {.of_database = false};
@@ -111,16 +115,16 @@ enum status my_load_wish_rename(const struct load_request *q, const char *scope,
 			return err->code;
 		if (!r.of_database || strcmp(r.from.table, scope))
 			continue;
-		free(*to);
-		*to = xstrdup(r.to.table);
+		free(told);
+		told = xstrdup(r.to.table);
 	}
-	if (q->into_database && *to && strcmp(q->into_database, *to))
-		return error_set(err, ST_USAGE, "--into names the database %s, --rename %s", q->into_database, *to);
+	if (q->into_database && told && strcmp(q->into_database, told))
+		return error_set(err, ST_USAGE, "--into names the database %s, --rename %s", q->into_database, told);
 	if (q->into_database && q->scopes->len > 1)
 		return error_set(err, ST_USAGE, "--into names the database %s, but %zu databases are to be restored",
 				 q->into_database, q->scopes->len);
-	if (q->into_database && !*to)
-		*to = xstrdup(q->into_database);
+	*to = told ? told : q->into_database ? xstrdup(q->into_database) : NULL;
+	told = NULL;
 	return ST_OK;
 }
 
@@ -267,13 +271,25 @@ static enum status read_tables(const struct wisher *s, const struct strlist *nam
 	return ST_OK;
 }
 
+static enum status no_table(const struct my_load_wish *w, const char *name, struct error *err)
+{
+	CLEANUP(buf_release) struct buf has = BUF_INIT;
+	size_t n = 0;
+
+	for (size_t i = 0; i < w->objects; i++)
+		if (w->object[i].kind == OBJECT_TABLE && ++n <= SHOWN)
+			buf_printf(&has, "%s%s", n > 1 ? ", " : "", w->object[i].name);
+	error_set(err, ST_NOT_FOUND, "the backup of the database %s has no table %s", w->scope, name);
+	return error_hint(err, "It has %s%s.", n ? buf_str(&has) : "none", n > SHOWN ? ", ..." : "");
+}
+
 static enum status check_asked(const struct wisher *s, struct error *err)
 {
 	const struct my_load_wish *w = s->w;
 
 	for (size_t i = 0; i < w->asked.len; i++)
 		if (!my_load_wish_object(w, OBJECT_TABLE, w->asked.item[i]) && !my_load_wish_named(w, w->asked.item[i]))
-			return error_set(err, ST_NOT_FOUND, "the backup of the database %s has no table %s", w->scope, w->asked.item[i]);
+			return no_table(w, w->asked.item[i], err);
 	for (size_t i = 0; i < s->from.len; i++)
 		if (!s->renamed[i])
 			return error_set(err, ST_NOT_FOUND, "--rename: the backup has no rows of a table %s to restore",

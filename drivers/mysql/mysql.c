@@ -6,11 +6,19 @@
 #define AT(field) offsetof(struct my_params, field)
 #define COMMANDS (CMD_BACKUP | CMD_RESTORE | CMD_VERIFY | CMD_CONFIG)
 
+/* In the order of enum my_replicas. */
+static const char *const replicas_names[] = {"refuse", "follow", "rebuild", NULL};
+
 static const struct setting settings[] = {
 	{.scope = SCOPE_SOURCE, .key = "split_above", .flag = "split-above", .type = SET_SIZE, .def = "256MiB", .commands = CMD_BACKUP | CMD_VERIFY,
 	 .arg = "SIZE", .help = "read a table in ranges of its primary key when it is larger", .offset = AT(split_above)},
 	{.scope = SCOPE_SOURCE, .key = "lock_timeout", .flag = "lock-timeout", .type = SET_DURATION, .def = "60s", .commands = COMMANDS, .arg = "TIME",
 	 .help = "give up when a table stays locked by somebody else for so long; no writer is blocked longer either", .offset = AT(lock_timeout)},
+	{.scope = SCOPE_SOURCE, .key = "lock_ddl", .flag = "lock-ddl", .type = SET_BOOL, .commands = CMD_BACKUP,
+	 .help = "MySQL: changes of tables, routines and accounts wait until the backup has ended (LOCK INSTANCE FOR BACKUP)", .offset = AT(lock_ddl)},
+	{.scope = SCOPE_SOURCE, .key = "replicas", .flag = "replicas", .type = SET_CHOICE, .def = "refuse", .choices = replicas_names,
+	 .commands = CMD_RESTORE | CMD_EXCHANGE, .arg = "WAY", .help = "target with replicas: refuse, follow (by the binlog), rebuild (without it)",
+	 .offset = AT(replicas)},
 	{.scope = SCOPE_SOURCE, .key = "connect_timeout", .type = SET_DURATION, .def = "30s", .arg = "TIME",
 	 .help = "give up when a connection is not made within this time", .offset = AT(connect_timeout)},
 	{.scope = SCOPE_SOURCE, .key = "tls_cert", .type = SET_STRING, .arg = "FILE", .help = "certificate that drtool shows to the server",
@@ -18,6 +26,10 @@ static const struct setting settings[] = {
 	{.scope = SCOPE_SOURCE, .key = "tls_key", .type = SET_STRING, .arg = "FILE", .help = "private key of tls_cert", .offset = AT(tls_key)},
 	{.scope = SCOPE_SOURCE, .key = "tls_fingerprint", .type = SET_STRING, .arg = "HEX",
 	 .help = "fingerprint of the server's own certificate, which is trusted instead of its authority", .offset = AT(tls_fingerprint)},
+	{.scope = SCOPE_SOURCE, .key = "history", .flag = "history", .type = SET_BOOL, .commands = CMD_BACKUP,
+	 .help = "MariaDB 10.11 and later: also take the history of system-versioned tables", .offset = AT(history)},
+	{.scope = SCOPE_SOURCE, .key = "definers", .flag = "definers", .type = SET_LIST, .commands = CMD_RESTORE, .arg = "HOW",
+	 .help = "definers of views, routines, triggers, events: keep, strip (who restores), or OLD=NEW, repeatable (keep)", .offset = AT(definers)},
 	SETTING_END,
 };
 

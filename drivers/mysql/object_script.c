@@ -34,7 +34,7 @@ static void put_statement(const struct my_object *o, const char *sql, struct buf
 
 void my_object_script_in(const struct my_object *o, const char *sql, const char *db_collation, struct buf *to)
 {
-	CLEANUP(cstr_release) char *own = sql ? NULL : my_object_sql(o, MY_DEFINER_KEEP);
+	CLEANUP(cstr_release) char *own = sql ? NULL : my_object_sql(o);
 	CLEANUP(buf_release) struct buf set = BUF_INIT;
 	const bool alter = db_collation && o->kind > OBJECT_DATABASE && o->db_collation && strcmp(db_collation, o->db_collation);
 
@@ -72,9 +72,9 @@ void my_object_value_sql(const struct my_object *o, struct buf *sql)
 
 void my_event_status_script(const struct my_object *o, struct buf *to)
 {
-	CLEANUP(buf_release) struct buf sql = BUF_INIT, set = BUF_INIT;
+	CLEANUP(buf_release) struct buf sql = BUF_INIT;
 
-	my_put_event_status(o, MY_DEFINER_KEEP, o->status && !strcmp(o->status, "REPLICA_SIDE_DISABLED"), &sql);
+	my_put_event_status(o, o->status && !strcmp(o->status, "REPLICA_SIDE_DISABLED"), &sql);
 	if (sql.len)
 		my_object_script_in(o, buf_str(&sql), NULL, to);
 }

@@ -1,5 +1,7 @@
 #include "drivers/mysql/object_settings.h"
 
+#include "drivers/mysql/ddl.h"
+
 bool my_text_is_plain(const char *text, const char *charset)
 {
 	if (!strncmp(charset, "utf8", 4) || !strcmp(charset, "binary"))
@@ -69,23 +71,38 @@ void my_put_database_collation(const char *collation, struct buf *to)
 	my_sql_ident(to, collation);
 }
 
-void my_put_event_status(const struct my_object *o, enum my_definer definer, bool replica, struct buf *to)
+void my_put_event_status(const struct my_object *o, bool replica, struct buf *to)
 {
-	const char *at = o->definer ? strrchr(o->definer, '@') : NULL;
-
 	if (!o->status || !strcmp(o->status, "DISABLED"))
 		return;
 	buf_puts(to, "ALTER ");
-	if (at && definer == MY_DEFINER_KEEP) {
-		CLEANUP(cstr_release) char *name = xstrndup(o->definer, (size_t)(at - o->definer));
+	if (o->definer) {
+		CLEANUP(cstr_release) char *name = NULL, *host = NULL;
 
-		buf_puts(to, "DEFINER = ");
-		my_sql_ident(to, name);
-		buf_putc(to, '@');
-		my_sql_ident(to, at + 1);
-		buf_putc(to, ' ');
+		my_text_account(o->definer, &name, &host);
+		my_put_definer(name, host, to);
 	}
 	buf_puts(to, "EVENT ");
 	my_sql_ident(to, o->name);
 	buf_puts(to, !strcmp(o->status, "ENABLED") ? " ENABLE" : replica ? " DISABLE ON REPLICA" : " DISABLE ON SLAVE");
+}
+
+bool my_event_is_enabled(const struct my_object *o) { return o->kind == OBJECT_EVENT && o->status && !strcmp(o->status, "ENABLED"); }
+
+static void set_status(struct my_object *o, const char *status)
+{
+	free(o->status);
+	o->status = xstrdup(status);
+}
+
+void my_event_park(struct my_object *o)
+{
+	if (o->kind == OBJECT_EVENT)
+		set_status(o, my_event_is_enabled(o) ? "SLAVESIDE_DISABLED" : "DISABLED");
+}
+
+void my_event_unpark(struct my_object *o)
+{
+	if (o->kind == OBJECT_EVENT && o->status && strcmp(o->status, "DISABLED"))
+		set_status(o, "ENABLED");
 }

@@ -13,6 +13,12 @@ void my_put_settings(const struct my_conn *c, const struct my_object *o, const c
 void my_put_database_collation(const char *collation, struct buf *to);
 /* ALTER EVENT that makes it what it was; nothing where it was DISABLED. replica: the word of newer servers. Keeps the definer, which
  * would be who alters. */
-void my_put_event_status(const struct my_object *o, enum my_definer definer, bool replica, struct buf *to);
+void my_put_event_status(const struct my_object *o, bool replica, struct buf *to);
+
+/* Events of a database that does not have its own name must not act beside those that have it. Parked, one that was ENABLED is disabled as
+ * on a replica, which says that it is to act again, and any other DISABLED; unparking turns that around. Others than events stay as they are. */
+void my_event_park(struct my_object *o);
+void my_event_unpark(struct my_object *o);
+bool my_event_is_enabled(const struct my_object *o);
 
 #endif

@@ -103,14 +103,21 @@ static enum status view_from_list(struct my_reading *r, const char *name, struct
 		return err->code;
 	row = mysql_fetch_row(res);
 	if (!row || !row[1] || !*row[1])
-		return my_reading_denied(r, "view definitions", "GRANT SELECT, SHOW VIEW ON *.*", err);
-	buf_printf(&sql, "CREATE SQL SECURITY %s VIEW ", row[0] ? row[0] : "DEFINER");
+		return my_reading_denied(r, "definitions of views", "GRANT SELECT, SHOW VIEW ON *.*", err);
+	buf_puts(&sql, "CREATE ");
+	if (row[3] && *row[3]) {
+		CLEANUP(cstr_release) char *account = NULL, *host = NULL;
+
+		my_text_account(row[3], &account, &host);
+		my_put_definer(account, host, &sql);
+	}
+	buf_printf(&sql, "SQL SECURITY %s VIEW ", row[0] ? row[0] : "DEFINER");
 	my_sql_ident(&sql, name);
 	buf_printf(&sql, " AS %s", row[1]);
 	if (row[2] && strcmp(row[2], "NONE"))
 		buf_printf(&sql, " WITH %s CHECK OPTION", row[2]);
 	o->sql = my_ddl_unqualified(buf_str(&sql), r->database);
-	o->definer = copy(row[3]);
+	o->definer = my_ddl_definer(o->sql, NULL);
 	o->charset = copy(row[4]);
 	o->collation = copy(row[5]);
 	return ST_OK;

@@ -54,25 +54,26 @@ enum status my_sequences_each(struct run *run, struct my_conn *c, const char *da
 /* The same from the lines of an archive. */
 enum status my_objects_parse(const char *text, size_t n, my_object_fn *fn, void *ctx, struct error *err) MUST_CHECK;
 
-/* The statement to make an object by: events as DISABLED, views and programs with their definer or without: then the definer is who
- * makes them. Owned by the caller. */
-enum my_definer { MY_DEFINER_KEEP, MY_DEFINER_STRIP };
-char *my_object_sql(const struct my_object *o, enum my_definer definer);
+/* The statement to make an object by: events as DISABLED. Owned by the caller. */
+char *my_object_sql(const struct my_object *o);
+/* "app@%" of my_object.definer in two; host "" of a role. Both owned. */
+void my_text_account(const char *definer, char **name, char **host);
 
 /* Makes an object in the default database of the session, under its own settings; the session's own are put back. `sql` NULL:
- * my_object_sql with the definer kept. A database is made by o->sql or sql as it is. An event whose time is over is not made by the server:
+ * my_object_sql. A database is made by o->sql or sql as it is. An event whose time is over is not made by the server:
  * my_event_status notes it. */
 enum status my_object_make(struct run *run, struct my_conn *c, const struct my_object *o, const char *sql, struct error *err) MUST_CHECK;
-/* Views in the order that they need, found by rounds. Those that are invalid in the archive and fail here too are noted. */
-enum status my_views_make(struct run *run, struct my_conn *c, const struct my_object *const *view, size_t n, enum my_definer definer,
+/* Views in the order that they need, found by rounds, in the place of those that are there. Those that are invalid in the archive and fail here
+ * too are noted. */
+enum status my_views_make(struct run *run, struct my_conn *c, const struct my_object *const *view, size_t n,
 			  struct notes *notes, struct error *err) MUST_CHECK;
 /* The recorded status of an event that was made. */
-enum status my_event_status(struct run *run, struct my_conn *c, const struct my_object *o, enum my_definer definer, struct notes *notes,
+enum status my_event_status(struct run *run, struct my_conn *c, const struct my_object *o, struct notes *notes,
 			    struct error *err) MUST_CHECK;
 /* SELECT SETVAL of a sequence; "" where it has no value. */
 void my_object_value_sql(const struct my_object *o, struct buf *sql);
 
-/* The same as text for the stock client (DELIMITER and all), for a file of SQL in utf8mb4. `sql` NULL: my_object_sql with the definer kept.
+/* The same as text for the stock client (DELIMITER and all), for a file of SQL in utf8mb4. `sql` NULL: my_object_sql.
  * db_collation: of the database, so that objects made under another get theirs; NULL: all are taken to be made under it. */
 void my_object_script(const struct my_object *o, const char *sql, struct buf *to);
 void my_object_script_in(const struct my_object *o, const char *sql, const char *db_collation, struct buf *to);

@@ -3,16 +3,17 @@
 #include "drivers/mysql/ddl.h"
 #include "drivers/mysql/object_settings.h"
 
-char *my_object_sql(const struct my_object *o, enum my_definer definer)
+char *my_object_sql(const struct my_object *o)
 {
-	CLEANUP(cstr_release) char *sql = o->kind == OBJECT_EVENT ? my_ddl_event_disabled(o->sql, o->sql_mode) : xstrdup(o->sql);
-	char *given = NULL;
+	return o->kind == OBJECT_EVENT ? my_ddl_event_disabled(o->sql, o->sql_mode) : xstrdup(o->sql);
+}
 
-	if (definer == MY_DEFINER_STRIP && o->kind >= OBJECT_FUNCTION)
-		return my_ddl_without_definer(sql, o->sql_mode);
-	given = sql;
-	sql = NULL;
-	return given;
+void my_text_account(const char *definer, char **name, char **host)
+{
+	const char *at = strrchr(definer, '@');
+
+	*name = at ? xstrndup(definer, (size_t)(at - definer)) : xstrdup(definer);
+	*host = xstrdup(at ? at + 1 : "");
 }
 
 /* ---- the text in the object's own character set ---- */
@@ -156,7 +157,7 @@ static enum status run_under(struct run *run, struct my_conn *c, const struct my
 
 enum status my_object_make(struct run *run, struct my_conn *c, const struct my_object *o, const char *sql, struct error *err)
 {
-	CLEANUP(cstr_release) char *own = sql ? NULL : my_object_sql(o, MY_DEFINER_KEEP);
+	CLEANUP(cstr_release) char *own = sql ? NULL : my_object_sql(o);
 
 	if (run_under(run, c, o, sql ? sql : own, err))
 		return error_add(err, "making the %s %s", my_object_kind_name(o->kind), o->name);
@@ -170,25 +171,62 @@ struct rounds {
 	struct my_conn *c;
 	const struct my_object *const *view;
 	size_t n;
-	enum my_definer definer;
+	bool mine;     /* without their definers, so that they belong to who makes them */
 	bool *made;
+	size_t *order; /* as they were made */
+	size_t done;
 };
 
-/* One round; *left: how many are still to be made. */
-static enum status make_round(struct rounds *r, size_t *left, struct error *err)
+static enum status make_view(struct rounds *r, size_t i, struct error *err)
 {
-	*left = 0;
-	for (size_t i = 0; i < r->n; i++) {
-		CLEANUP(error_release) struct error why = ERROR_INIT;
-		CLEANUP(cstr_release) char *sql = r->made[i] ? NULL : my_object_sql(r->view[i], r->definer);
+	const struct my_object *o = r->view[i];
+	CLEANUP(cstr_release) char *own = r->mine ? my_ddl_with_definer(o->sql, NULL, NULL, NULL) : xstrdup(o->sql);
+	const size_t n = strlen("CREATE");
 
-		if (!sql)
-			continue;
-		r->made[i] = !my_object_make(r->run, r->c, r->view[i], sql, &why);
-		if (!r->made[i] && !my_conn_errno(&why))
-			return error_move(err, &why);
-		*left += !r->made[i];
-	}
+	if (strncmp(own, "CREATE", n))
+		return error_set(err, ST_BAD, "the text of the view %s is of no form that is known", o->name);
+	CLEANUP(cstr_release) char *sql = xasprintf("CREATE OR REPLACE%s", own + n);
+	return my_object_make(r->run, r->c, o, sql, err);
+}
+
+/* In rounds, until one makes none; *left: how many could not be made, without those that were invalid. */
+static enum status make_all(struct rounds *r, size_t *left, struct error *err)
+{
+	size_t before;
+
+	r->done = 0;
+	memset(r->made, 0, r->n * sizeof *r->made);
+	do {
+		before = r->done;
+		*left = 0;
+		for (size_t i = 0; i < r->n; i++) {
+			CLEANUP(error_release) struct error why = ERROR_INIT;
+
+			if (r->made[i])
+				continue;
+			r->made[i] = !make_view(r, i, &why);
+			if (!r->made[i] && !my_conn_errno(&why))
+				return error_move(err, &why);
+			if (r->made[i])
+				r->order[r->done++] = i;
+			*left += !r->made[i] && !r->view[i]->invalid;
+		}
+	} while (r->done > before && r->done < r->n);
+	return ST_OK;
+}
+
+/* A view on a view is refused where the definer of that one has no right to what it names, as in a copy under another name. All are made as
+ * of who makes them; then each gets its definer, those first that others do not name. */
+static enum status make_backwards(struct rounds *r, size_t *left, struct error *err)
+{
+	r->mine = true;
+	if (make_all(r, left, err))
+		return err->code;
+	r->mine = false;
+	for (size_t i = r->done; i-- > 0;)
+		if (make_view(r, r->order[i], err))
+			return err->code;
+	r->mine = true;
 	return ST_OK;
 }
 
@@ -209,39 +247,31 @@ static enum status cannot(struct rounds *r, struct notes *notes, struct error *e
 		first = n++ ? first : i;
 		buf_printf(&names, "%s%s", names.len ? ", " : "", r->view[i]->name);
 	}
-	if (!n)
-		return ST_OK;
-	CLEANUP(cstr_release) char *sql = my_object_sql(r->view[first], r->definer);
-	if (my_object_make(r->run, r->c, r->view[first], sql, err))
+	if (n && make_view(r, first, err))
 		return error_add(err, "%zu view%s cannot be made (%s)", n, n == 1 ? "" : "s", buf_str(&names));
 	return ST_OK;
 }
 
-enum status my_views_make(struct run *run, struct my_conn *c, const struct my_object *const *view, size_t n, enum my_definer definer,
-			  struct notes *notes, struct error *err)
+enum status my_views_make(struct run *run, struct my_conn *c, const struct my_object *const *view, size_t n, struct notes *notes, struct error *err)
 {
-	struct rounds r = {.run = run, .c = c, .view = view, .n = n, .definer = definer, .made = xcalloc(n + 1, sizeof *r.made)};
-	size_t left = n, before = n + 1;
+	struct rounds r = {.run = run, .c = c, .view = view, .n = n, .made = xcalloc(n + 1, sizeof *r.made), .order = xcalloc(n + 1, sizeof *r.order)};
+	size_t left = 0;
 
-	while (!err->code && left && left < before) {
-		before = left;
-		if (make_round(&r, &left, err))
-			break;
-	}
-	if (!err->code && left && cannot(&r, notes, err))
+	if (!make_all(&r, &left, err) && (!left || !make_backwards(&r, &left, err)) && cannot(&r, notes, err))
 		error_hint(err, "What a view names has to be there before it.");
 	free(r.made);
+	free(r.order);
 	return err->code;
 }
 
 /* ---- events ---- */
 
-enum status my_event_status(struct run *run, struct my_conn *c, const struct my_object *o, enum my_definer definer, struct notes *notes,
+enum status my_event_status(struct run *run, struct my_conn *c, const struct my_object *o, struct notes *notes,
 			    struct error *err)
 {
 	CLEANUP(buf_release) struct buf sql = BUF_INIT;
 
-	my_put_event_status(o, definer, !c->mariadb && c->version >= 80200, &sql);
+	my_put_event_status(o, !c->mariadb && c->version >= 80200, &sql);
 	if (!sql.len || !run_under(run, c, o, buf_str(&sql), err))
 		return ST_OK;
 	if (my_conn_errno(err) != 1539)

@@ -11,9 +11,12 @@ static enum status give_program(struct my_reading *r, struct my_object *o, MYSQL
 	o->charset = copy(row[body + 1]);
 	o->collation = copy(row[body + 2]);
 	o->db_collation = copy(row[body + 3]);
-	if (!row[body])
-		return my_reading_denied(r, my_object_kind_name(o->kind), r->c->mariadb ? "GRANT SELECT ON mysql.proc" : "GRANT SELECT ON *.*", err);
-	o->sql = o->kind == OBJECT_TRIGGER ? my_ddl_trigger(row[body], row[1]) : xstrdup(row[body]);
+	if (!row[body]) {
+		CLEANUP(cstr_release) char *what = xasprintf("the body of %s %s", my_object_kind_name(o->kind), o->name);
+
+		return my_reading_denied(r, what, r->c->mariadb ? "GRANT SELECT ON mysql.proc" : "GRANT SELECT ON *.*", err);
+	}
+	o->sql = o->kind == OBJECT_TRIGGER ? my_ddl_trigger(row[body], row[1]) : my_ddl_comment(row[body], row[1]);
 	o->definer = my_ddl_definer(o->sql, row[1]);
 	return r->fn(r->ctx, o, err);
 }

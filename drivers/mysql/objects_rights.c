@@ -41,12 +41,12 @@ enum status my_reading_denied(struct my_reading *r, const char *what, const char
 		return error_move(err, &why);
 	const char *at = strrchr(account, '@');
 	CLEANUP(cstr_release) char *name = at ? xstrndup(account, (size_t)(at - account)) : xstrdup(account);
-	my_sql_literal(&to, name);
+	my_sql_ident(&to, name);
 	if (at) {
 		buf_putc(&to, '@');
-		my_sql_literal(&to, at + 1);
+		my_sql_ident(&to, at + 1);
 	}
-	error_set(err, ST_DENIED, "%s of database %s may not be read by the account %s", what, r->database, account);
+	error_set(err, ST_DENIED, "the account %s may not read %s", account, what);
 	return error_hint(err, "%s TO %s;", grant, buf_str(&to));
 }
 
@@ -64,8 +64,7 @@ enum status my_reading_rights(struct my_reading *r, struct error *err)
 		CLEANUP(buf_release) struct buf sql = BUF_INIT;
 
 		buf_printf(&sql, "GRANT %s ON ", buf_str(&missing));
-		my_sql_ident(&sql, r->database);
-		buf_puts(&sql, ".*");
+		my_rights_place(rights, r->database, &sql);
 		return my_reading_denied(r, "all objects", buf_str(&sql), err);
 	}
 	if (routines_readable(r, rights, &readable, &grant, err))

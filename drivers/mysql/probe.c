@@ -3,6 +3,8 @@
 #include "drivers/mysql/mydriver.h"
 #include "drivers/mysql/server.h"
 #include "drivers/mysql/session.h"
+#include "drivers/mysql/snapshot.h"
+#include "drivers/mysql/upstream.h"
 
 #define CONNECTIONS_LEAST 4 /* --jobs 2, the coordinator's, and the guard's */
 
@@ -70,20 +72,6 @@ static void grant(struct looking *l, const char *privileges, const char *on)
 		strlist_add(&l->p->missing, text);
 }
 
-/* The name of a database in a GRANT is a pattern. */
-static void put_pattern(struct buf *to, const char *database)
-{
-	CLEANUP(buf_release) struct buf name = BUF_INIT;
-
-	for (; *database; database++) {
-		if (*database == '_' || *database == '%' || *database == '\\')
-			buf_putc(&name, '\\');
-		buf_putc(&name, *database);
-	}
-	my_sql_ident(to, buf_str(&name));
-	buf_puts(to, ".*");
-}
-
 static bool sees_routines(const struct looking *l, const char *database)
 {
 	if (l->s->mariadb)
@@ -102,7 +90,7 @@ static void judge_database(struct looking *l, const char *name)
 		if (!my_rights_have(l->rights, needed[i], name))
 			buf_printf(&lacking, "%s%s", lacking.len ? ", " : "", needed[i]);
 	if (l->database)
-		put_pattern(&on, name);
+		my_rights_place(l->rights, name, &on);
 	else
 		buf_puts(&on, "*.*");
 	if (lacking.len)
@@ -121,21 +109,24 @@ static enum status judge_moment(struct looking *l, struct error *err)
 {
 	CLEANUP(cstr_release) char *status = NULL;
 	bool mariadb = l->s->mariadb, lock = have(l, "RELOAD") || (!mariadb && have(l, "FLUSH_TABLES"));
-	const char *why = l->s->binlog ? "the status of the log may not be read" : "the binlog is off";
+	bool ordered = false;
 
-	if (l->s->binlog && mariadb)
+	if (my_snapshot_is_ordered(l->run, l->c, l->s, &ordered, err))
+		return err->code;
+	if (ordered && mariadb)
 		return ST_OK;
-	if (l->s->binlog && !my_conn_value(l->run, l->c, "SELECT LOCAL FROM performance_schema.log_status", &status, err))
+	if (ordered && !my_conn_value(l->run, l->c, "SELECT LOCAL FROM performance_schema.log_status", &status, err))
 		return ST_OK;
 	if (err->code && err->code != ST_DENIED && err->code != ST_SERVER && err->code != ST_NOT_FOUND)
 		return err->code;
 	error_release(err);
+	const char *why = !l->s->binlog ? "the binlog is off" : ordered ? "the status of the log may not be read" : "not all changes are in the binlog";
 	if (!l->s->binlog)
 		strlist_add(&l->p->limits, "the binlog is off: a backup has no binlog coordinates, and nothing can be replayed on top of it");
 	if (lock) {
 		strlist_take(&l->p->limits, xasprintf("%s: writers wait while the snapshots of a backup start (%s), at most for lock_timeout", why,
 						      mariadb ? "BACKUP STAGE BLOCK_COMMIT" : "FLUSH TABLES WITH READ LOCK"));
-	} else if (l->s->binlog) {
+	} else if (ordered) {
 		grant(l, "BACKUP_ADMIN", "*.*");
 		if (!my_rights_have(l->rights, "SELECT", "performance_schema"))
 			grant(l, "SELECT", "performance_schema.log_status");
@@ -272,7 +263,12 @@ enum status my_probe(struct run *run, const struct endpoint *e, bool want_empty,
 		return st;
 	p->identity = xstrdup(s.identity);
 	p->version = xstrdup(s.version);
-	p->role = xstrdup(s.replica ? "replica" : "primary");
+	p->role = xstrdup(s.role);
+	if (s.stale)
+		strlist_take(&p->impossible, xasprintf("the server is a replica, and %s: how old its data are is not known", s.stale));
+	if (!strcmp(s.role, MY_ROLE_UNKNOWN))
+		strlist_take(&p->limits, xasprintf("whether the server is a replica is not known, so max_lag cannot be kept (GRANT %s would change"
+						   " that)", my_upstream_right(c)));
 	p->data_time = s.data_time;
 	return ST_OK;
 }

@@ -165,8 +165,14 @@ static void put_digits(const struct alphabet *al, uint64_t value, size_t n, stru
 {
 	char text[DIGITS];
 
-	for (size_t i = n; i-- > 0; value /= al->size)
-		text[i] = al->digits ? al->digits[value % al->size] : (char)(al->first + value % al->size);
+	for (size_t i = n; i-- > 0; value /= al->size) {
+		uint64_t digit = value % al->size;
+
+		if (al->digits)
+			text[i] = al->digits[digit];
+		else
+			text[i] = (char)(al->first + digit);
+	}
 	buf_put(to, text, n);
 }
 

@@ -5,6 +5,7 @@
 /* One GRANT, or a partial REVOKE, on all databases or those that fit a pattern. */
 struct grant {
 	char *pattern; /* of databases, with % and _; NULL: *.* */
+	char *grantee; /* as it stands there, after TO; NULL: not known */
 	bool revoked;
 	struct strlist privilege; /* upper case */
 };
@@ -40,6 +41,7 @@ void my_rights_freep(struct my_rights **to)
 	*to = NULL;
 	for (size_t i = 0; r && i < r->n; i++) {
 		free(r->grant[i].pattern);
+		free(r->grant[i].grantee);
 		strlist_release(&r->grant[i].privilege);
 	}
 	if (r)
@@ -128,7 +130,10 @@ static bool parse(const char *p, struct grant *g)
 	CLEANUP(cstr_release) char *table = take_name(&p);
 	if (!table || strcmp(table, "*"))
 		return false;
-	if (strcasestr(p, " WITH GRANT OPTION"))
+	const char *who = strcasestr(p, " TO "), *option = strcasestr(p, " WITH GRANT OPTION");
+	if (who && !g->revoked)
+		g->grantee = option > who ? xstrndup(who, (size_t)(option - who)) : xstrdup(who);
+	if (option)
 		strlist_add(&g->privilege, "GRANT OPTION");
 	if (strcmp(database, "*")) {
 		g->pattern = database;
@@ -139,10 +144,11 @@ static bool parse(const char *p, struct grant *g)
 
 void my_rights_line(struct my_rights *r, const char *line)
 {
-	struct grant g = {NULL, false, STRLIST_INIT};
+	struct grant g = {NULL, NULL, false, STRLIST_INIT};
 
 	if (!parse(line, &g)) {
 		free(g.pattern);
+		free(g.grantee);
 		strlist_release(&g.privilege);
 		return;
 	}
@@ -207,6 +213,46 @@ static bool holds(const struct grant *g, const char *privilege)
 	return false;
 }
 
+/* Where the first wildcard stands: the later, the narrower. */
+static size_t narrowness(const char *pattern)
+{
+	size_t n = 0;
+
+	for (; *pattern && *pattern != '%' && *pattern != '_'; pattern++, n++)
+		pattern += *pattern == '\\' && pattern[1];
+	return *pattern ? n : SIZE_MAX;
+}
+
+/* Of the patterns under which one account or role has rights, the server takes the narrowest alone. */
+static bool is_narrowest(const struct my_rights *r, const struct grant *g, const char *database)
+{
+	for (size_t i = 0; i < r->n; i++) {
+		const struct grant *other = &r->grant[i];
+
+		if (other->pattern && !other->revoked && other->grantee && g->grantee && !strcmp(other->grantee, g->grantee) &&
+		    narrowness(other->pattern) > narrowness(g->pattern) && fits(other->pattern, database))
+			return false;
+	}
+	return true;
+}
+
+void my_rights_place(const struct my_rights *r, const char *database, struct buf *to)
+{
+	CLEANUP(buf_release) struct buf name = BUF_INIT;
+
+	for (size_t i = 0; i < r->n && !name.len; i++) {
+		const struct grant *g = &r->grant[i];
+
+		if (g->pattern && !g->revoked && g->grantee && strchr(g->grantee, '@') && fits(g->pattern, database) &&
+		    is_narrowest(r, g, database))
+			buf_puts(&name, g->pattern);
+	}
+	for (const char *p = name.len ? "" : database; *p; p++)
+		buf_printf(&name, "%s%c", strchr("_%\\", *p) ? "\\" : "", *p);
+	my_sql_ident(to, buf_str(&name));
+	buf_puts(to, ".*");
+}
+
 bool my_rights_have(const struct my_rights *r, const char *privilege, const char *database)
 {
 	bool have = false;
@@ -215,7 +261,7 @@ bool my_rights_have(const struct my_rights *r, const char *privilege, const char
 	for (size_t i = 0; i < r->n; i++) {
 		const struct grant *g = &r->grant[i];
 
-		if (!g->revoked && holds(g, privilege) && (!g->pattern || (database && fits(g->pattern, database))))
+		if (!g->revoked && holds(g, privilege) && (!g->pattern || (database && fits(g->pattern, database) && is_narrowest(r, g, database))))
 			have = true;
 	}
 	for (size_t i = 0; i < r->n && have; i++) {

@@ -4,19 +4,31 @@
 
 #include "drivers/mysql/conn.h"
 
+#define MY_ROLE_PRIMARY "primary"
+#define MY_ROLE_REPLICA "replica"
+#define MY_ROLE_UNKNOWN "unknown" /* this account may not see whether it follows another */
+
 struct my_server {
 	char *identity;     /* MySQL: server_uuid. MariaDB, which has none: made of the time its system tables were made */
 	char *version;      /* "10.11.19-MariaDB", "9.7.4" */
-	bool mariadb, replica;
+	bool mariadb;
 	int number;         /* 101119 */
+	const char *role;   /* MY_ROLE_* */
+	bool replica;
+	char *stale;        /* replica: why nobody can tell how old its data are; NULL */
+	bool denied;        /* stale only for want of a right */
+	struct duration lag;      /* replica: behind its source */
 	struct instant data_time; /* replica: time of the newest applied change; else now */
 	bool binlog;        /* log_bin */
 	int lower_case;     /* lower_case_table_names */
 	uint64_t max_packet;/* max_allowed_packet */
 };
-/* Fails where a replica's threads stand still, since nobody knows how old its data are. */
+/* What to do about a replica whose data nobody can date. */
+#define MY_REPLICA_HINT "Start it; where this server is no replica any more, RESET REPLICA ALL says so."
 enum status my_server_look(struct run *run, struct my_conn *c, struct my_server *s, struct error *err) MUST_CHECK;
 void my_server_release(struct my_server *s);
+/* Whether changes of some databases are not in the binlog (binlog_do_db, binlog_ignore_db). Who may not ask is told so by a note. */
+enum status my_binlog_leaves_out(struct run *run, struct my_conn *c, bool *leaves_out, struct error *err) MUST_CHECK;
 
 /* Global and database privileges of this account, from SHOW GRANTS and its roles. */
 struct my_rights;
@@ -27,6 +39,8 @@ void my_rights_line(struct my_rights *r, const char *line); /* of SHOW GRANTS */
 /* privilege as in SHOW GRANTS ("SELECT", "SHOW VIEW", "BINLOG MONITOR"); database NULL: on *.*. ALL PRIVILEGES holds all. Grants on single
  * tables do not count. */
 bool my_rights_have(const struct my_rights *r, const char *privilege, const char *database);
+/* What stands after ON in a GRANT that adds to the account's rights on a database: the pattern that they stand under, else the name. */
+void my_rights_place(const struct my_rights *r, const char *database, struct buf *to);
 
 /* mysql, sys, information_schema, performance_schema: never dumped as tables. */
 bool my_system_database(const char *name);

@@ -61,6 +61,7 @@ static const struct variable loading_if_may[] = {
 	{"sql_generate_invisible_primary_key", "0"},
 	{"innodb_strict_mode", "0"},
 	{"max_error_count", "65535"},
+	{"binlog_format", "'ROW'"},
 	{"enforce_storage_engine", "NULL"},
 };
 

@@ -1,6 +1,7 @@
 #include "drivers/mysql/snapshot.h"
 
 #include "drivers/mysql/session.h"
+#include "drivers/mysql/snapshot_point.h"
 #include "util/failpoint.h"
 
 #define TRIES DURATION_SECONDS(5) /* of a way without locks */
@@ -8,6 +9,7 @@
 void my_snapshot_release(struct my_snapshot *s)
 {
 	free(s->position);
+	js_decref(&s->replication);
 	*s = (struct my_snapshot){0};
 }
 
@@ -62,127 +64,32 @@ enum status my_snapshot_let_go(struct run *run, struct my_conn *c, struct error 
 	return my_conn_command(run, c, "ROLLBACK TO SAVEPOINT drtool", err);
 }
 
-/* ---- coordinates ---- */
-
-struct point {
-	char *file, *position, *gtid; /* NULL: not known */
-};
-
-static void point_release(struct point *p)
-{
-	free(p->file);
-	free(p->position);
-	free(p->gtid);
-	*p = (struct point){0};
-}
-
-static void take(char **to, const char *value)
-{
-	free(*to);
-	*to = value && *value ? xstrdup(value) : NULL;
-}
-
-static bool same_text(const char *a, const char *b) { return a && b && !strcmp(a, b); }
-
-static bool same_point(const struct point *a, const struct point *b) { return same_text(a->file, b->file) && same_text(a->position, b->position); }
-
-static enum status add_status(void *ctx, char *const *field, const unsigned long *len UNUSED, unsigned fields UNUSED, struct error *err UNUSED)
-{
-	struct point *p = ctx;
-
-	if (!strcasecmp(field[0], "binlog_snapshot_file"))
-		take(&p->file, field[1]);
-	else if (!strcasecmp(field[0], "binlog_snapshot_position"))
-		take(&p->position, field[1]);
-	return ST_OK;
-}
-
-/* MariaDB: of this session's own snapshot. */
-static enum status snapshot_point(struct run *run, struct my_conn *c, struct point *p, struct error *err)
-{
-	point_release(p);
-	return my_conn_each(run, c, "SHOW STATUS LIKE 'binlog_snapshot_%'", add_status, p, err);
-}
-
-/* What cannot be read stays unknown; only a lost session is a failure. */
-static enum status value_if_any(struct run *run, struct my_conn *c, const char *sql, char **value, struct error *err)
-{
-	CLEANUP(error_release) struct error refused = ERROR_INIT;
-
-	free(*value);
-	*value = NULL;
-	if (!my_conn_value(run, c, sql, value, &refused))
-		return ST_OK;
-	return my_conn_errno(&refused) ? ST_OK : error_move(err, &refused);
-}
-
-static enum status point_gtid(struct run *run, struct my_conn *c, struct point *p, struct error *err)
-{
-	CLEANUP(buf_release) struct buf sql = BUF_INIT;
-
-	buf_puts(&sql, "SELECT BINLOG_GTID_POS(");
-	my_sql_literal(&sql, p->file);
-	buf_printf(&sql, ", %" PRIu64 ")", my_field_u64(p->position));
-	return value_if_any(run, c, buf_str(&sql), &p->gtid, err);
-}
-
-/* "0-1-100,1-2-7": what a MariaDB replica has applied, out of the snapshot itself. */
-static enum status source_gtid(struct run *run, struct my_conn *c, char **gtid, struct error *err)
-{
-	if (my_snapshot_savepoint(run, c, err) ||
-	    value_if_any(run, c,
-			 "SELECT GROUP_CONCAT(CONCAT(p.domain_id, '-', p.server_id, '-', p.seq_no) ORDER BY p.domain_id) FROM mysql.gtid_slave_pos p"
-			 " JOIN (SELECT domain_id, MAX(sub_id) sub_id FROM mysql.gtid_slave_pos GROUP BY domain_id) m"
-			 " ON m.domain_id = p.domain_id AND m.sub_id = p.sub_id", gtid, err))
-		return err->code;
-	return my_snapshot_let_go(run, c, err);
-}
-
-static enum status give_position(struct run *run, const struct my_snapshot_request *q, const struct point *p, struct my_snapshot *s,
-				 struct error *err)
-{
-	struct buf text = BUF_INIT;
-	CLEANUP(cstr_release) char *source = NULL;
-
-	if (q->server->mariadb && q->server->replica && source_gtid(run, q->c[0], &source, err))
-		return err->code;
-	if (p->file)
-		buf_printf(&text, "%s:%s", p->file, p->position ? p->position : "");
-	if (p->gtid && *p->gtid)
-		buf_printf(&text, "%sgtid %s", text.len ? " " : "", p->gtid);
-	if (source && *source)
-		buf_printf(&text, "%ssource gtid %s", text.len ? " " : "", source);
-	s->position = text.len ? buf_detach(&text) : NULL;
-	buf_release(&text);
-	return ST_OK;
-}
-
 /* ---- without locks ---- */
 
 /* Coordinates of equal snapshots of MariaDB order all commits that the binlog has. */
-static enum status by_binlog_points(struct run *run, const struct my_snapshot_request *q, struct point *p, bool *done, struct error *err)
+static enum status by_binlog_points(struct run *run, const struct my_snapshot_request *q, struct my_point *p, bool *done, struct error *err)
 {
-	CLEANUP(point_release) struct point other = {0};
+	CLEANUP(my_point_release) struct my_point other = {.applied_sql = p->applied_sql ? xstrdup(p->applied_sql) : NULL};
 
-	if (begin_all(run, q, err) || snapshot_point(run, q->c[0], p, err))
+	if (my_point_before(run, q, p, err) || begin_all(run, q, err) || my_point_after(run, q, p, err) || my_point_of_snapshot(run, q->c[0], p, err))
 		return err->code;
 	*done = p->file != NULL;
 	for (size_t i = 1; *done && i < q->n; i++) {
-		if (snapshot_point(run, q->c[i], &other, err))
+		if (my_point_of_snapshot(run, q->c[i], &other, err))
 			return err->code;
-		*done = same_point(p, &other);
+		*done = my_point_same(p, &other);
 	}
-	return *done ? point_gtid(run, q->c[0], p, err) : ST_OK;
+	return *done ? my_point_gtid(run, q->c[0], p, err) : ST_OK;
 }
 
 static enum status read_log_status(struct run *run, const struct my_snapshot_request *q, char **text, struct error *err)
 {
 	free(*text);
-	return my_conn_value(run, q->guard,
+	return my_conn_value(run, q->c[0],
 			     "SELECT CONCAT(CAST(`LOCAL` AS CHAR), '\n', CAST(`REPLICATION` AS CHAR)) FROM performance_schema.log_status", text, err);
 }
 
-static enum status log_status_point(const char *text, struct point *p, struct error *err)
+static enum status log_status_point(const char *text, struct my_point *p, struct error *err)
 {
 	CLEANUP(js_decref) json_t *j = NULL;
 	uint64_t position = 0;
@@ -191,20 +98,21 @@ static enum status log_status_point(const char *text, struct point *p, struct er
 	if (js_parse(text, strcspn(text, "\n"), "performance_schema.log_status", &j, err) ||
 	    js_str(j, "log_status", "binary_log_file", &file, err) || js_u64(j, "log_status", "binary_log_position", &position, err))
 		return err->code;
-	take(&p->file, file);
+	my_point_take(&p->file, file);
 	free(p->position);
 	p->position = xasprintf("%" PRIu64, position);
-	take(&p->gtid, js_opt_str(j, "gtid_executed", NULL));
+	my_point_take(&p->gtid, js_opt_str(j, "gtid_executed", NULL));
 	return ST_OK;
 }
 
 /* MySQL: nothing was committed between the first snapshot and the last. */
-static enum status by_log_status(struct run *run, const struct my_snapshot_request *q, struct point *p, bool *done, struct error *err)
+static enum status by_log_status(struct run *run, const struct my_snapshot_request *q, struct my_point *p, bool *done, struct error *err)
 {
 	CLEANUP(cstr_release) char *before = NULL;
 	CLEANUP(cstr_release) char *after = NULL;
 
-	if (read_log_status(run, q, &before, err) || begin_all(run, q, err) || read_log_status(run, q, &after, err))
+	if (my_point_before(run, q, p, err) || read_log_status(run, q, &before, err) || begin_all(run, q, err) ||
+	    read_log_status(run, q, &after, err) || my_point_after(run, q, p, err))
 		return err->code;
 	*done = before && after && !strcmp(before, after);
 	return *done ? log_status_point(after, p, err) : ST_OK;
@@ -216,13 +124,30 @@ static enum status add_on(void *ctx, char *const *field, const unsigned long *le
 	return ST_OK;
 }
 
-/* Whether all commits are in the binlog: those that a replica applies may not be. */
-static enum status binlog_is_whole(struct run *run, const struct my_snapshot_request *q, bool *whole, struct error *err)
+static bool all_by_gtid(const struct my_upstream *u)
 {
-	bool updates = false;
+	bool all = true;
+
+	for (size_t i = 0; i < u->sources; i++)
+		all = all && u->source[i].by_gtid;
+	return all;
+}
+
+/* Whether all commits are ordered: those of some databases may not be in the binlog; those that a replica applies may not be in its own, but
+ * MariaDB keeps their GTIDs. */
+static enum status is_ordered(struct run *run, const struct my_snapshot_request *q, struct my_point *p, bool *whole, struct error *err)
+{
+	bool updates = false, leaves_out = false;
 
 	*whole = q->server->binlog;
+	if (!*whole || my_binlog_leaves_out(run, q->c[0], &leaves_out, err))
+		return err->code;
+	*whole = !leaves_out;
 	if (!*whole || !q->server->replica)
+		return ST_OK;
+	if (my_point_before(run, q, p, err))
+		return err->code;
+	if (p->applied_sql && p->gtid_before && *p->gtid_before && all_by_gtid(&p->before))
 		return ST_OK;
 	if (my_conn_each(run, q->c[0], "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('log_slave_updates', 'log_replica_updates')", add_on,
 			 &updates, err))
@@ -231,16 +156,26 @@ static enum status binlog_is_whole(struct run *run, const struct my_snapshot_req
 	return ST_OK;
 }
 
-static enum status without_locks(struct run *run, const struct my_snapshot_request *q, struct point *p, bool *done, struct error *err)
+enum status my_snapshot_is_ordered(struct run *run, struct my_conn *c, const struct my_server *server, bool *ordered, struct error *err)
+{
+	CLEANUP(my_point_release) struct my_point p = MY_POINT_INIT;
+	const struct my_snapshot_request q = {.e = c->e, .server = server, .c = &c, .n = 1};
+
+	if (server->replica && server->mariadb && my_upstream_applied_sql(run, c, &p.applied_sql, err))
+		return err->code;
+	return is_ordered(run, &q, &p, ordered, err);
+}
+
+static enum status without_locks(struct run *run, const struct my_snapshot_request *q, struct my_point *p, bool *done, struct error *err)
 {
 	CLEANUP(error_release) struct error refused = ERROR_INIT;
 	struct instant end = instant_add(run_mono(run), TRIES);
 	bool whole = false;
 
 	*done = false;
-	if (binlog_is_whole(run, q, &whole, err))
+	if (is_ordered(run, q, p, &whole, err))
 		return err->code;
-	if (!whole || (!q->server->mariadb && !q->guard))
+	if (!whole || (!q->server->mariadb && q->server->number < 80000))
 		return ST_OK;
 	while (!*done && run_mono(run).us < end.us) {
 		enum status st = q->server->mariadb ? by_binlog_points(run, q, p, done, &refused) : by_log_status(run, q, p, done, &refused);
@@ -278,32 +213,32 @@ static enum status lock_tables(struct run *run, struct my_conn *c, const struct 
 }
 
 /* Coordinates while nobody commits. */
-static enum status locked_point(struct run *run, const struct my_snapshot_request *q, struct my_conn *locker, struct point *p, struct error *err)
+static enum status locked_point(struct run *run, const struct my_snapshot_request *q, struct my_conn *locker, struct my_point *p, struct error *err)
 {
 	CLEANUP(my_conn_result_free) MYSQL_RES *r = NULL;
 	CLEANUP(error_release) struct error refused = ERROR_INIT;
 
-	if (!q->server->binlog)
-		return ST_OK;
+	if (!q->server->binlog && !q->server->mariadb)
+		return my_point_value(run, locker, "SELECT @@GLOBAL.gtid_executed", &p->gtid, err);
 	if (q->server->mariadb)
-		return snapshot_point(run, q->c[0], p, err) || (p->file && point_gtid(run, q->c[0], p, err)) ? err->code : ST_OK;
+		return my_point_of_snapshot(run, q->c[0], p, err) || (p->file && my_point_gtid(run, q->c[0], p, err)) ? err->code : ST_OK;
 	if (my_conn_query(run, locker, q->server->number >= 80200 ? "SHOW BINARY LOG STATUS" : "SHOW MASTER STATUS", &r, &refused)) {
 		if (!my_conn_errno(&refused))
 			return error_move(err, &refused);
-		return value_if_any(run, locker, "SELECT @@GLOBAL.gtid_executed", &p->gtid, err);
+		return my_point_value(run, locker, "SELECT @@GLOBAL.gtid_executed", &p->gtid, err);
 	}
 	MYSQL_ROW row = r ? mysql_fetch_row(r) : NULL;
 	if (row && mysql_num_fields(r) >= 5) {
-		take(&p->file, row[0]);
-		take(&p->position, row[1]);
-		take(&p->gtid, row[4]);
+		my_point_take(&p->file, row[0]);
+		my_point_take(&p->position, row[1]);
+		my_point_take(&p->gtid, row[4]);
 	}
 	return ST_OK;
 }
 
 /* Everything between the lock and its end. */
 static enum status begin_locked(struct run *run, const struct my_snapshot_request *q, const struct lock_way *way, struct my_conn *locker,
-				struct instant *since, struct point *p, struct error *err)
+				struct instant *since, struct my_point *p, struct error *err)
 {
 	*since = run_mono(run);
 	if (!way->lock[0] && lock_tables(run, locker, q->tables, err))
@@ -314,14 +249,14 @@ static enum status begin_locked(struct run *run, const struct my_snapshot_reques
 		if (my_conn_command(run, locker, way->lock[i], err))
 			return err->code;
 	}
-	if (failpoint("mysql.locked", err) || begin_all(run, q, err))
+	if (failpoint("mysql.locked", err) || my_point_before(run, q, p, err) || begin_all(run, q, err) || my_point_after(run, q, p, err))
 		return err->code;
 	/* Other tables may be written meanwhile. */
 	return way->lock[0] ? locked_point(run, q, locker, p, err) : ST_OK;
 }
 
 /* *done false: this account may not. The lock is of a session of its own: it ends with that in every case. */
-static enum status under_lock(struct run *run, const struct my_snapshot_request *q, const struct lock_way *way, struct point *p,
+static enum status under_lock(struct run *run, const struct my_snapshot_request *q, const struct lock_way *way, struct my_point *p,
 			      struct my_snapshot *s, bool *done, struct error *err)
 {
 	CLEANUP(my_conn_freep) struct my_conn *locker = NULL;
@@ -329,6 +264,7 @@ static enum status under_lock(struct run *run, const struct my_snapshot_request 
 	struct run bounded = run_within(run, (struct duration){limit.us + DURATION_SECONDS(10).us});
 	struct instant since = INSTANT_NONE;
 
+	my_point_forget(p);
 	if (my_session_open(run, q->e, NULL, &locker, err))
 		return err->code;
 	enum status st = begin_locked(&bounded, q, way, locker, &since, p, err);
@@ -341,6 +277,10 @@ static enum status under_lock(struct run *run, const struct my_snapshot_request 
 		return ST_OK;
 	}
 	if (number == 1205) {
+		CLEANUP(error_release) struct error ignored = ERROR_INIT;
+
+		(void)!my_conn_command(run, locker, way->unlock, &ignored);
+		my_snapshot_name_held(run, q, locker, !way->lock[0], err);
 		error_add(err, "a consistent snapshot %s", way->words);
 		err->retry = true;
 		return error_hint(err, "Somebody held a lock, or a statement ran, for longer than lock_timeout. Run again later.");
@@ -350,7 +290,7 @@ static enum status under_lock(struct run *run, const struct my_snapshot_request 
 	return st;
 }
 
-static enum status with_locks(struct run *run, const struct my_snapshot_request *q, struct point *p, struct my_snapshot *s, struct error *err)
+static enum status with_locks(struct run *run, const struct my_snapshot_request *q, struct my_point *p, struct my_snapshot *s, struct error *err)
 {
 	const struct lock_way *const ways[] = {&stages, &global, &tables};
 	bool done = false;
@@ -373,22 +313,25 @@ static enum status with_locks(struct run *run, const struct my_snapshot_request 
 static void say(const struct my_snapshot_request *q, const struct my_snapshot *s)
 {
 	if (s->blocked.us)
-		notes_add(q->e->notes, "%zu connections see one moment, taken %s: writers waited at most %.1f ms", q->n, s->way,
+		notes_tell(q->e->notes, "%zu connections see one moment, taken %s: writers waited at most %.1f ms", q->n, s->way,
 			  (double)s->blocked.us / 1000);
 	else
-		notes_add(q->e->notes, "%zu connections see one moment, proven by %s: no lock, writers did not wait", q->n, s->way);
+		notes_tell(q->e->notes, "%zu connections see one moment, proven by %s: no lock, writers did not wait", q->n, s->way);
 }
 
 enum status my_snapshot_take(struct run *run, const struct my_snapshot_request *q, struct my_snapshot *s, struct error *err)
 {
-	CLEANUP(point_release) struct point p = {0};
+	CLEANUP(my_point_release) struct my_point p = MY_POINT_INIT;
 	bool done = false;
 
 	my_snapshot_release(s);
+	if (q->server->replica && q->server->mariadb && my_upstream_applied_sql(run, q->c[0], &p.applied_sql, err))
+		return err->code;
 	s->way = q->server->mariadb ? "equal coordinates in the binlog" : "performance_schema.log_status";
 	if (end_all(run, q, err) || without_binlog(run, q, err) || without_locks(run, q, &p, &done, err) ||
-	    (!done && with_locks(run, q, &p, s, err)) || give_position(run, q, &p, s, err))
+	    (!done && with_locks(run, q, &p, s, err)))
 		return err->code;
+	my_point_give(q, &p, s);
 	s->time = run_now(run);
 	say(q, s);
 	return ST_OK;

@@ -22,15 +22,19 @@ json_t *my_user_json(const struct my_user *u);
 enum status my_users_parse(const char *text, size_t n, my_user_fn *fn, void *ctx, struct error *err) MUST_CHECK;
 /* Makes those that are missing without login (missing) or all as recorded (all), never touching the account of this session. Existing ones
  * are altered only with all, and keep what else they may. Grants that name databases go in only for accounts that were made or with all. What
- * the server refuses is noted, with the statement, and the rest goes on. */
-enum status my_users_restore(struct run *run, struct my_conn *c, const struct my_user *u, size_t n, bool all, struct notes *notes,
-			  struct error *err) MUST_CHECK;
+ * the server refuses is noted, with the statement, and the rest goes on; rights on a table or program that is not there yet are added to
+ * `later` instead, each once (NULL: noted). */
+enum status my_users_restore(struct run *run, struct my_conn *c, const struct my_user *u, size_t n, bool all, struct strlist *later,
+			  struct notes *notes, struct error *err) MUST_CHECK;
 /* The two halves of it, since rights on single tables and programs can only be given when these are there. made: "name@host" of those that
  * were made. */
 enum status my_users_make(struct run *run, struct my_conn *c, const struct my_user *u, size_t n, bool all, struct strlist *made,
 			  struct notes *notes, struct error *err) MUST_CHECK;
 enum status my_users_grant(struct run *run, struct my_conn *c, const struct my_user *u, size_t n, bool all, const struct strlist *made,
-			   struct notes *notes, struct error *err) MUST_CHECK;
+			   struct strlist *later, struct notes *notes, struct error *err) MUST_CHECK;
+/* Gives what was left for later. last: what is refused now is noted; else it stays in `later` where its table or program is not there yet. */
+enum status my_users_grant_later(struct run *run, struct my_conn *c, struct strlist *later, bool last, struct notes *notes,
+				 struct error *err) MUST_CHECK;
 
 /* For stock clients. Roles may be granted to roles, so that a file has the first part of all before the second of any. */
 enum my_user_part { MY_USER_CREATE, MY_USER_GRANT, MY_USER_DEFAULT_ROLE };

@@ -2,12 +2,15 @@
 
 #include "drivers/mysql/ddl_lex.h"
 
+#define NO_TABLE 1146
+#define NO_PROGRAM 1305
 #define EXISTS 1396 /* CREATE USER or ROLE of one that is there */
 
 struct restoring {
 	struct run *run;
 	struct my_conn *c;
 	struct notes *notes;
+	struct strlist *later; /* NULL: nothing is left for later */
 	char *me; /* "name@host" of this session */
 	bool all;
 };
@@ -151,15 +154,19 @@ enum status my_users_make(struct run *run, struct my_conn *c, const struct my_us
 
 /* ---- rights ---- */
 
-static enum status give(struct restoring *r, const struct my_user *u, const char *sql, struct error *err)
+static enum status give(struct restoring *r, const char *sql, struct error *err)
 {
 	CLEANUP(error_release) struct error why = ERROR_INIT;
 	unsigned number;
 
 	if (try(r, sql, &number, &why, err))
-		return error_add(err, "rights of %s@%s", u->name, u->host);
-	if (number)
+		return error_add(err, "%s", sql);
+	if (r->later && (number == NO_TABLE || number == NO_PROGRAM)) {
+		if (!strlist_has(r->later, sql))
+			strlist_add(r->later, sql);
+	} else if (number) {
 		notes_add(r->notes, "not done: %s; (%s)", sql, error_text(&why));
+	}
 	return ST_OK;
 }
 
@@ -200,18 +207,18 @@ static enum status leave_role(struct restoring *r, const struct my_user *role, c
 }
 
 enum status my_users_grant(struct run *run, struct my_conn *c, const struct my_user *u, size_t n, bool all, const struct strlist *made,
-			   struct notes *notes, struct error *err)
+			   struct strlist *later, struct notes *notes, struct error *err)
 {
-	CLEANUP(restoring_release) struct restoring r = {.run = run, .c = c, .notes = notes, .all = all};
+	CLEANUP(restoring_release) struct restoring r = {.run = run, .c = c, .notes = notes, .later = later, .all = all};
 
 	if (begin(&r, err))
 		return err->code;
 	for (size_t i = 0; i < n; i++)
 		for (size_t k = 0; is_wanted(&r, &u[i], made) && k < u[i].grant.len; k++)
-			if (give(&r, &u[i], u[i].grant.item[k], err))
+			if (give(&r, u[i].grant.item[k], err))
 				return err->code;
 	for (size_t i = 0; i < n; i++)
-		if (u[i].default_role && is_wanted(&r, &u[i], made) && give(&r, &u[i], u[i].default_role, err))
+		if (u[i].default_role && is_wanted(&r, &u[i], made) && give(&r, u[i].default_role, err))
 			return err->code;
 	for (size_t i = 0; c->mariadb && i < n; i++) {
 		CLEANUP(cstr_release) char *account = xasprintf("%s@%s", u[i].name, u[i].host);
@@ -222,12 +229,26 @@ enum status my_users_grant(struct run *run, struct my_conn *c, const struct my_u
 	return ST_OK;
 }
 
-enum status my_users_restore(struct run *run, struct my_conn *c, const struct my_user *u, size_t n, bool all, struct notes *notes,
-			     struct error *err)
+enum status my_users_grant_later(struct run *run, struct my_conn *c, struct strlist *later, bool last, struct notes *notes, struct error *err)
+{
+	CLEANUP(strlist_release) struct strlist left = STRLIST_INIT;
+	struct restoring r = {.run = run, .c = c, .notes = notes, .later = last ? NULL : &left};
+
+	for (size_t i = 0; i < later->len; i++)
+		if (give(&r, later->item[i], err))
+			return err->code;
+	strlist_release(later);
+	*later = left;
+	left = (struct strlist)STRLIST_INIT;
+	return ST_OK;
+}
+
+enum status my_users_restore(struct run *run, struct my_conn *c, const struct my_user *u, size_t n, bool all, struct strlist *later,
+			     struct notes *notes, struct error *err)
 {
 	CLEANUP(strlist_release) struct strlist made = STRLIST_INIT;
 
 	if (my_users_make(run, c, u, n, all, &made, notes, err))
 		return err->code;
-	return my_users_grant(run, c, u, n, all, &made, notes, err);
+	return my_users_grant(run, c, u, n, all, &made, later, notes, err);
 }

@@ -8,6 +8,7 @@
 #define TAIL_END "\"\n}\n"
 #define TAIL_LEN (sizeof TAIL_KEY - 1 + SHA256_HEX - 1 + sizeof TAIL_END - 1)
 #define TEXT_CUT 400u
+#define REPLICATION_MAX (MANIFEST_MAX / 4)
 
 /* ---- writing ---- */
 
@@ -130,6 +131,12 @@ static void set_shrink(json_t *j, const struct manifest *m, size_t n)
 	js_set_new(j, list_key[SHRINK], to);
 }
 
+/* A GTID set that was cut would be another one: it is there whole, or not at all. */
+static bool has_replication(const struct manifest *m, const struct limits *l)
+{
+	return m->replication && (l->text > MANIFEST_MAX || json_dumpb(m->replication, NULL, 0, JSON_COMPACT) <= REPLICATION_MAX);
+}
+
 static void set_origin(json_t *j, const struct manifest *m, const struct limits *l)
 {
 	js_set_str(j, "format", "drtool-backup");
@@ -149,6 +156,8 @@ static void set_origin(json_t *j, const struct manifest *m, const struct limits 
 	js_set_time(j, "started", m->started);
 	js_set_time(j, "finished", m->finished);
 	js_set_time(j, "data_time", m->data_time);
+	if (has_replication(m, l))
+		json_object_set(j, "replication", m->replication);
 }
 
 /* How many items of which lists are not there. */
@@ -159,6 +168,8 @@ static void set_cut(json_t *j, const struct manifest *m, const struct limits *l)
 	for (enum list i = 0; i < LISTS; i++)
 		if (l->items[i] < list_len(m, i))
 			js_set_u64(cut, list_key[i], list_len(m, i) - l->items[i]);
+	if (m->replication && !has_replication(m, l))
+		js_set_u64(cut, "replication", 1);
 	if (json_object_size(cut) || m->truncated)
 		js_set_new(j, "cut", cut);
 	else
@@ -406,6 +417,8 @@ static enum status get_all(const json_t *j, struct manifest *m, struct error *er
 	m->suspect_because = opt_str(j, "suspect_because");
 	json_t *shrink = json_object_get(j, "shrink");
 	m->shrink = json_is_object(shrink) ? json_incref(shrink) : NULL;
+	json_t *replication = json_object_get(j, "replication");
+	m->replication = json_is_object(replication) ? json_incref(replication) : NULL;
 	if (get_str(j, "source", &m->source, err) || get_str(j, "driver", &m->driver, err) || get_str(j, "kind", &m->kind, err) ||
 	    get_str(j, "identity", &m->identity, err) || get_list(j, "client_tools", &m->client_tools, err) ||
 	    get_list(j, "tags", &m->tags, err) || get_list(j, "notes", &m->notes, err) ||
@@ -448,6 +461,7 @@ void manifest_release(struct manifest *m)
 	strlist_release(&m->notes);
 	strlist_release(&m->not_contained);
 	js_decref(&m->shrink);
+	js_decref(&m->replication);
 	*m = (struct manifest)MANIFEST_INIT;
 }
 

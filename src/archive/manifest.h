@@ -29,7 +29,7 @@ struct manifest {
 	char *url;                   /* without secret values */
 	char *identity;              /* e.g. system identifier; never NULL in a valid manifest */
 	char *server_version;        /* "15.20" */
-	char *server_role;           /* "primary", or what the driver calls another: "standby", "replica" */
+	char *server_role;           /* "primary", or what the driver calls another: "standby", "replica"; "unknown" */
 	char *tool_version;          /* drtool's */
 	struct strlist client_tools; /* "pg_dump 15.20" */
 	char *oldest_client;         /* oldest stock client that reads it */
@@ -43,6 +43,7 @@ struct manifest {
 	uint64_t nonempty_tables;
 	uint32_t chunk_size;
 	char *compression;   /* engine and level */
+	json_t *replication; /* object: what the server follows and how far it was; NULL */
 	json_t *shrink;      /* object: "<scope>\t<name>" -> rows, of the largest tables, for the suspect rule; may be NULL */
 	struct strlist tags; /* "k=v" */
 	struct strlist notes;

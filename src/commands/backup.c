@@ -34,10 +34,11 @@ static enum status find_covered(struct cli *cli, const struct op_source *s, stru
 
 static void print_pruned(const struct prune_result *p)
 {
-	CLEANUP(cstr_release) char *freed = text_size(p->freed);
+	CLEANUP(cstr_release) char *freed = text_size(p->freed), *backups = text_count(p->removed, "backup");
+	CLEANUP(cstr_release) char *leftovers = text_count(p->abandoned.len, "leftover");
 
 	if (p->removed || p->abandoned.len)
-		out_printf("    pruned %" PRIu64 " backups and %zu leftovers, %s freed\n", p->removed, p->abandoned.len, freed);
+		out_printf("    pruned %s and %s, %s freed\n", backups, leftovers, freed);
 }
 
 static void print_result(const struct cli *cli, const struct op_source *s, const struct backup_result *r)
@@ -143,6 +144,7 @@ const struct command command_backup = {
 	.about = "A SOURCE is a name of the configuration or a URL. Exit status 0 means complete,\n"
 		 "durable and with a manifest written; nothing that failed is ever listed.\n",
 	.examples = "  drtool backup postgres://u@host/shop --to file:///var/backups/drtool\n"
+		    "  drtool backup mysql://u@host/shop --to file:///var/backups/drtool\n"
 		    "  drtool backup --all --prune -q\n",
 	.run = run_backup,
 };

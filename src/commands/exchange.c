@@ -59,6 +59,7 @@ static enum status run_exchange(struct cli *cli, struct error *err)
 	st = pick_configured(cli, &configured, &list, err);
 	if (!st) {
 		struct exchange_request_op q = {
+			.bind = &bind,
 			.run = cli->arg.item[0],
 			.action = cli->f.back ? EXCHANGE_BACK : cli->f.drop ? EXCHANGE_DROP : EXCHANGE_PUT,
 			.source = cli->f.into ? &into : NULL,

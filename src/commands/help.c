@@ -80,9 +80,7 @@ const struct environment_word environment_words[] = {
 	{"DRTOOL_CONFIG", "the configuration; else ./drtool.yaml (not as root), then /etc/drtool/drtool.yaml"},
 	{"DATABASE_URL", "the SOURCE, where none is named or configured"},
 	{"PG*", "PGHOST, PGPORT, PGUSER, PGPASSWORD, PGSSLROOTCERT complete a SOURCE given as URL"},
-#ifdef HAVE_LIBMARIADB
 	{"MYSQL_*", "MYSQL_HOST, MYSQL_UNIX_PORT, MYSQL_TCP_PORT, MYSQL_USER, MYSQL_PWD, MYSQL_PASSWORD likewise; also MARIADB_*"},
-#endif
 	{"NO_COLOR", "no colours"},
 	{NULL, NULL},
 };

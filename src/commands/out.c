@@ -133,13 +133,16 @@ void out_error(const struct cli *cli, const char *source, const char *next, cons
 	to_stderr(&b);
 }
 
+static void show_note(void *ctx, bool warning, const char *text)
+{
+	const struct cli *cli = ctx;
+
+	log_line(cli->run, warning ? LOG_WARN : LOG_INFO, "%s", text);
+}
+
 void out_notes(struct cli *cli)
 {
-	CLEANUP(strlist_release) struct strlist notes = STRLIST_INIT;
-
-	notes_copy(cli->env.notes, &notes);
-	for (size_t i = 0; i < notes.len; i++)
-		log_line(cli->run, LOG_WARN, "%s", notes.item[i]);
+	notes_each(cli->env.notes, show_note, cli);
 	notes_freep(&cli->env.notes);
 	cli->env.notes = notes_new();
 }

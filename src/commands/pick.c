@@ -50,7 +50,8 @@ static enum status nothing_named(struct cli *cli, bool admin, struct picked_sour
 	if (!names.len)
 		return error_hint(
 			err,
-			"A SOURCE is a name of the configuration, where none is, or a URL such as postgres://user@host/database.");
+			"A SOURCE is a name of the configuration, where none is, or a URL such as postgres://user@host/database"
+			" or mysql://user@host/database.");
 	return error_hint(err, "--all means %s.", buf_str(&names));
 }
 

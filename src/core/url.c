@@ -214,7 +214,7 @@ static enum status parse(const char *text, struct url *u, struct error *err)
 
 	if (!url_looks_like(text)) {
 		error_set(err, ST_CONFIG, "not a URL");
-		return error_hint(err, "A URL looks like postgres://user@host:5432/database or file:///var/backups.");
+		return error_hint(err, "A URL looks like postgres://user@host:5432/database, mysql://user@host:3306/database or file:///var/backups.");
 	}
 	set_scheme(u, text, strcspn(text, ":"), &database);
 	const char *s = strstr(text, "://") + 3;

@@ -91,7 +91,7 @@ static enum status check_identity(struct backing_up *b, struct store *store, str
 	if (st || !was.identity || !strcmp(was.identity, b->info.identity))
 		return st;
 	if (b->q->new_identity) {
-		notes_add(b->env->notes, "new identity %s accepted (before: %s): %s", b->info.identity, was.identity, b->q->because);
+		notes_tell(b->env->notes, "new identity %s accepted (before: %s): %s", b->info.identity, was.identity, b->q->because);
 		return ST_OK;
 	}
 	error_set(err, ST_REFUSED, "source %s in store %s belongs to server %s, but this is server %s", name, store->name, was.identity, b->info.identity);
@@ -119,6 +119,7 @@ static void describe(struct backing_up *b)
 	m->tool_version = xstrdup(DRTOOL_VERSION);
 	m->oldest_client = b->info.oldest_client ? xstrdup(b->info.oldest_client) : NULL;
 	m->data_time = b->info.data_time;
+	m->replication = json_incref(b->info.replication);
 	m->chunk_size = (uint32_t)b->env->global->chunk_size;
 	m->has_password_hashes = b->info.has_password_hashes;
 	copy_list(&m->client_tools, &b->info.tools);
@@ -127,7 +128,7 @@ static void describe(struct backing_up *b)
 	if (b->q->tags)
 		copy_list(&m->tags, b->q->tags);
 	if (m->has_password_hashes)
-		notes_add(b->env->notes, "the backup holds password hashes of roles and is not encrypted: keep the store private");
+		notes_add(b->env->notes, "the backup holds password hashes and is not encrypted: keep the store private");
 	for (size_t i = 0; i < b->info.uncovered.len; i++)
 		if (!b->q->covered || !strlist_matches(b->q->covered, b->info.uncovered.item[i])) {
 			CLEANUP(cstr_release) char *text = uncovered_text(b->info.uncovered.item[i]);

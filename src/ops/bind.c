@@ -113,6 +113,26 @@ static enum status take_scratch(const struct config_section *section, struct op_
 	return ST_OK;
 }
 
+static const struct setting *row_with_flag(const struct setting *rows, const char *flag)
+{
+	for (; rows && (rows->key || rows->flag); rows++)
+		if (rows->flag && !strcmp(rows->flag, flag))
+			return rows;
+	return NULL;
+}
+
+/* A flag of another driver would do nothing here, which its giver has to know. */
+static enum status refuse_foreign_flags(const struct bind *b, const struct op_source *s, struct error *err)
+{
+	for (const struct driver *const *d = drivers; *d; d++)
+		for (const struct setting *row = (*d)->settings; row && (row->key || row->flag); row++)
+			if (row->flag && config_get(&b->config->flags, SCOPE_SOURCE, row->key ? row->key : row->flag) && !row_with_flag(s->driver->settings, row->flag)) {
+				error_set(err, ST_USAGE, "--%s is for %s:// alone; this is %s://", row->flag, (*d)->schemes[0], s->driver->schemes[0]);
+				return error_hint(err, "Among several sources it belongs into the configuration of those that know it: %s.", row->key ? row->key : row->flag);
+			}
+	return ST_OK;
+}
+
 /* The settings of a source whose driver is known. */
 static enum status fill_settings(const struct bind *b, const struct config_section *section, struct op_source *s, struct error *err)
 {
@@ -120,6 +140,8 @@ static enum status fill_settings(const struct bind *b, const struct config_secti
 		return err->code;
 	if (!s->driver || s->params)
 		return ST_OK;
+	if (refuse_foreign_flags(b, s, err))
+		return err->code;
 	s->params = xcalloc(1, s->driver->params_size ? s->driver->params_size : 1);
 	return s->driver->settings ? config_fill(b->config, SCOPE_SOURCE, section, s->driver->settings, s->params, err) : ST_OK;
 }

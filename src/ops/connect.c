@@ -1,6 +1,8 @@
 /* config check --connect: what a backup would need, tried for real. */
 #include "ops/internal.h"
 
+#include "core/url.h"
+
 static void line(struct connect_result *r, const char *fmt, ...) PRINTF_LIKE(2, 3);
 static void line(struct connect_result *r, const char *fmt, ...)
 {
@@ -11,14 +13,38 @@ static void line(struct connect_result *r, const char *fmt, ...)
 	va_end(ap);
 }
 
-static void tell_databases(const struct probe *p, struct connect_result *r)
+static bool is_wanted(const struct op_source *s, const char *of_url, const char *name)
 {
+	if (strlist_matches(&s->s.exclude, name))
+		return false;
+	return s->s.databases.len ? strlist_matches(&s->s.databases, name) : !of_url || !strcmp(of_url, name);
+}
+
+/* Those that a backup would hold, and those that are named and are not there. */
+static enum status tell_databases(const struct op_source *s, struct probe *p, struct connect_result *r, struct error *err)
+{
+	CLEANUP(url_release) struct url u = URL_INIT;
+	CLEANUP(strlist_release) struct strlist seen = STRLIST_INIT;
+
+	if (url_parse(s->url, &u, err))
+		return err->code;
 	for (size_t i = 0; i < p->databases; i++) {
 		CLEANUP(buf_release) struct buf size = BUF_INIT;
+
+		strlist_add(&seen, p->database[i].name);
+		if (!is_wanted(s, u.path && *u.path ? u.path : NULL, p->database[i].name))
+			continue;
 
 		size_print(p->database[i].size, &size);
 		line(r, "database %s, %s", p->database[i].name, buf_str(&size));
 	}
+	for (size_t i = 0; i < s->s.databases.len; i++) {
+		const char *name = s->s.databases.item[i];
+
+		if (!strpbrk(name, "*?[") && !strlist_has(&seen, name) && !strlist_matches(&s->s.exclude, name))
+			strlist_take(&p->impossible, xasprintf("there is no database %s, or this user may not see it", name));
+	}
+	return ST_OK;
 }
 
 enum status op_connect_source(struct op_env *env, const struct op_source *s, struct connect_result *r, struct error *err)
@@ -32,7 +58,8 @@ enum status op_connect_source(struct op_env *env, const struct op_source *s, str
 	if (s->driver->probe(env->run, &e, false, &p, err))
 		return error_add(err, "source %s", s->name);
 	line(r, "login works: %s %s, %s, identity %s", s->driver->name, p.version, p.role, p.identity);
-	tell_databases(&p, r);
+	if (tell_databases(s, &p, r, err))
+		return err->code;
 	for (size_t i = 0; i < p.tools.len; i++)
 		line(r, "found %s", p.tools.item[i]);
 	for (size_t i = 0; i < p.missing.len; i++)

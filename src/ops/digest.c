@@ -93,10 +93,11 @@ static enum status match_all(struct digesting *d, const char *scope, const struc
 static enum status compare_inventory(struct digesting *d, const struct recorded *rec, const char *scope, const char *spool_dir, struct error *err)
 {
 	CLEANUP(spool_freep) struct spool *s = spool_new(spool_dir, 2u << 20);
+	const struct inventory_side now = {d->driver, d->dump, d->info.not_compared};
 
 	if (rec->file(rec->ctx, scope, INVENTORY_PATH, spool_sink(s), err))
 		return error_add(err, "recorded inventory");
-	return inventory_compare(d->env->run, d->driver, d->dump, s, d->result, err);
+	return inventory_compare(d->env->run, &now, s, d->result, err);
 }
 
 static enum status no_entry(void *ctx, const struct dump_entry *e, struct byte_source src, struct error *err)
@@ -140,9 +141,10 @@ static enum status add_raw(void *ctx, const struct archive_object *o, struct err
 	return ST_OK;
 }
 
-enum status compare_with_archive(struct op_env *env, const struct op_source *target, const struct reading *reading,
-				 const struct recorded_scope *scope, size_t scopes, struct proof_result *r, struct error *err)
+enum status compare_with_archive(struct op_env *env, const struct comparison *what, struct proof_result *r, struct error *err)
 {
+	const struct op_source *target = what->target;
+	const struct reading *reading = what->reading;
 	struct archive_reader *reader = reading->reader;
 	CLEANUP(digesting_release) struct digesting d = {.env = env, .driver = target->driver, .reader = reader, .result = r};
 	CLEANUP(tmpdir_release) struct tmpdir dir = TMPDIR_INIT;
@@ -152,7 +154,8 @@ enum status compare_with_archive(struct op_env *env, const struct op_source *tar
 		return err->code;
 	struct endpoint e = endpoint_of(env, target, &dir);
 	struct recorded rec = load_recorded(reader);
-	struct dump_request q = {.jobs = budget.jobs, .recorded = &rec, .scope = scope, .scopes = scopes};
+	struct dump_request q = {.jobs = budget.jobs, .recorded = &rec, .scope = what->scope, .scopes = what->scopes,
+				 .restored = what->restored, .no_owner = what->no_owner};
 	struct dump_pipeline_spec spec = {.budget = &budget, .chunk_size = archive_chunk_size(reader), .progress = env->progress};
 
 	uint64_t raw = 0;
@@ -163,12 +166,14 @@ enum status compare_with_archive(struct op_env *env, const struct op_source *tar
 	atomic_store(&env->progress->phase, "compare");
 	if (target->driver->dump_open(env->run, &e, &q, &d.info, &d.dump, err) || dump_pipeline_new(env->run, &spec, &d.pipeline, err))
 		return err->code;
+	if (d.info.not_compared)
+		notes_add(env->notes, "owners were changed as asked and are not compared");
 	r->by_name = !same_major(d.info.version, reading->backup->manifest.server_version);
 	if (r->by_name)
 		notes_add(env->notes, "the backup is of version %s and this server has %s: rows are compared in full, definitions by name only",
 			  reading->backup->manifest.server_version, d.info.version);
-	for (size_t i = 0; i < scopes; i++)
-		if (compare_scope(&d, &rec, &scope[i], i, err))
-			return error_add(err, "reading back %s", scope[i].database);
+	for (size_t i = 0; i < what->scopes; i++)
+		if (compare_scope(&d, &rec, &what->scope[i], i, err))
+			return error_add(err, "reading back %s", what->scope[i].database);
 	return ST_OK;
 }

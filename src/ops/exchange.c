@@ -1,4 +1,5 @@
 /* drtool exchange RUN: put a copy in place, go back, drop what was set aside. */
+#include "ops/bind.h"
 #include "ops/internal.h"
 
 struct exchanging {
@@ -38,19 +39,17 @@ static void pairs_release(struct exchange_pair *pair, size_t n)
 }
 
 /* The journal knows the URL of a server that no configuration has; a password it does not know. */
-static enum status look_by_journal(struct op_env *env, struct exchanging *x, struct exchange_request *found, const struct op_source **server, struct error *err)
+static enum status look_by_journal(struct op_env *env, const struct exchange_request_op *q, struct exchanging *x, struct exchange_request *found,
+				   const struct op_source **server, struct error *err)
 {
 	const struct driver *d = x->head.driver ? driver_named(x->head.driver) : NULL;
+	CLEANUP(cstr_release) char *database = NULL;
 
 	if (!d || !(d->caps & DRIVER_EXCHANGE))
 		return error_set(err, ST_NOT_FOUND, "no server is known");
-	x->target.driver = d;
-	x->target.name = xstrdup(x->head.source);
-	x->target.url = xstrdup(x->head.url);
-	x->target.params = xcalloc(1, d->params_size);
-	*server = &x->target;
-	if (settings_defaults(source_rows, &x->target.s, err) || settings_defaults(d->settings, x->target.params, err))
+	if (bind_target(env->run, q->bind, x->head.url, NULL, &x->target, &database, err))
 		return err->code;
+	*server = &x->target;
 	return look(env, &x->target, &x->dir, x->head.run, found, err);
 }
 
@@ -81,7 +80,7 @@ static enum status find_server(struct op_env *env, const struct exchange_request
 		pairs_release(found->pair, found->pairs);
 		*found = (struct exchange_request){0};
 	}
-	if (x->journal && !look_by_journal(env, x, found, server, err))
+	if (x->journal && !look_by_journal(env, q, x, found, server, err))
 		return ST_OK;
 	if (err->code == ST_REFUSED)
 		error_keep_first(&first, err);
@@ -166,7 +165,11 @@ enum status op_exchange(struct op_env *env, const struct exchange_request_op *q,
 		return err->code;
 	struct endpoint e = endpoint_of(env, server, &x.dir);
 	found.action = q->action;
+	found.logged = !x.journal ? LOAD_LOGGED_UNKNOWN : journal_has(x.journal, JOURNAL_UNLOGGED, "") ? LOAD_UNLOGGED : LOAD_LOGGED;
+	const enum load_logged before = found.logged;
 	if (act(env, &e, server, &found, err))
+		return err->code;
+	if (found.logged == LOAD_UNLOGGED && found.logged != before && journal_write(x.journal, JOURNAL_UNLOGGED, "", NULL, err))
 		return err->code;
 	const char *event = q->action == EXCHANGE_PUT ? "exchanged" : q->action == EXCHANGE_BACK ? "back" : "dropped";
 	return journal_write(x.journal, event, "", NULL, err);

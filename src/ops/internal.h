@@ -89,15 +89,26 @@ struct dump_calls dump_calls_of(struct opened_dump *o);
 /* Takes the inventory of the open scope as text lines (kind, name, grows, facts) into a spool. */
 enum status inventory_take(struct run *run, const struct driver *d, void *dump, struct spool *to, struct error *err) MUST_CHECK;
 /* Compares the recorded one with what the open scope has now; each difference is a line. */
-enum status inventory_compare(struct run *run, const struct driver *d, void *dump, struct spool *recorded, struct proof_result *r, struct error *err) MUST_CHECK;
+struct inventory_side {
+	const struct driver *driver;
+	void *dump;
+	const char *not_compared; /* kinds that begin so are left out; NULL: none */
+};
+enum status inventory_compare(struct run *run, const struct inventory_side *now, struct spool *recorded, struct proof_result *r, struct error *err) MUST_CHECK;
 #define INVENTORY_PATH "inventory.tsv"
 
 /* ---- digest.c ---- */
 
 /* Reads everything back: inventory, rows and digests of the scopes as they are on the server, against the archive. Differences go to r;
  * ST_OK also where there are some. A server of another major version says the same definition in other words: r->by_name. */
-enum status compare_with_archive(struct op_env *env, const struct op_source *target, const struct reading *reading,
-				 const struct recorded_scope *scope, size_t scopes, struct proof_result *r, struct error *err) MUST_CHECK;
+struct comparison {
+	const struct op_source *target;
+	const struct reading *reading;
+	const struct recorded_scope *scope;
+	size_t scopes;
+	bool restored, no_owner; /* as in dump_request */
+};
+enum status compare_with_archive(struct op_env *env, const struct comparison *what, struct proof_result *r, struct error *err) MUST_CHECK;
 void proof_difference(struct proof_result *r, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* ---- loading.c: the phases of a load, for restore and verify ---- */
@@ -145,6 +156,8 @@ enum status journal_write_targets(struct journal *j, const struct load_plan *p, 
 bool journal_take_targets(struct journal *j, const struct strlist *scopes, struct load_plan *p);
 /* What earlier runs of a --salvage had to leave out: events "missing", whose scope is the text. */
 void journal_missing(const struct journal *j, struct strlist *to);
+/* An event: a part of the run is not in the log by which others follow the target. */
+#define JOURNAL_UNLOGGED "unlogged"
 bool journal_has(const struct journal *j, const char *event, const char *scope);
 bool journal_has_unit(const struct journal *j, const char *scope, const struct load_plan_unit *u);
 void journal_freep(struct journal **j);

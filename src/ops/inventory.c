@@ -95,6 +95,7 @@ struct comparing {
 	size_t n, cap;
 	struct proof_result *result;
 	struct buf line;
+	const char *not_compared;
 	struct strlist changed; /* kind TAB name of what differs, to be shown with what was recorded */
 };
 
@@ -151,6 +152,8 @@ static enum status remember(void *ctx, const char *line, size_t n, struct error 
 	return ST_OK;
 }
 
+static bool is_left_out(const struct comparing *c, const char *kind) { return c->not_compared && !strncmp(kind, c->not_compared, strlen(c->not_compared)); }
+
 static bool same(const struct known *k, const struct field f[4])
 {
 	int64_t now = number_of(&f[3]);
@@ -167,13 +170,15 @@ static enum status compare_item(void *ctx, const struct inventory_item *i, struc
 	struct comparing *c = ctx;
 	struct field f[4];
 
+	if (is_left_out(c, i->kind))
+		return ST_OK;
 	buf_clear(&c->line);
 	item_line(i, &c->line);
 	if (!split_line(buf_str(&c->line), c->line.len - 1, f))
 		return error_set(err, ST_FAILED, "the inventory of %s gave a line that is none", i->kind);
 	struct known wanted = {.key = key_of(f)};
 	struct known *k = c->n ? bsearch(&wanted, c->known, c->n, sizeof *c->known, by_key) : NULL;
-	if (!k && c->result->by_name)
+	if (!k && (c->result->by_name || i->perhaps))
 		return ST_OK;
 	if (!k) {
 		proof_difference(c->result, "%s %s: is there but was not in the source", i->kind, i->name);
@@ -195,6 +200,8 @@ static enum status report_missing(void *ctx, const char *line, size_t n, struct 
 
 	if (!split_line(line, n, f))
 		return error_set(err, ST_BAD, "the recorded inventory has a line that is none");
+	if (is_left_out(c, line))
+		return ST_OK;
 	struct known wanted = {.key = key_of(f)};
 	const struct known *k = bsearch(&wanted, c->known, c->n, sizeof *c->known, by_key);
 	if (k && !k->seen)
@@ -205,16 +212,16 @@ static enum status report_missing(void *ctx, const char *line, size_t n, struct 
 	return ST_OK;
 }
 
-enum status inventory_compare(struct run *run, const struct driver *d, void *dump, struct spool *recorded, struct proof_result *r, struct error *err)
+enum status inventory_compare(struct run *run, const struct inventory_side *now, struct spool *recorded, struct proof_result *r, struct error *err)
 {
-	struct comparing c = {.result = r};
+	struct comparing c = {.result = r, .not_compared = now->not_compared};
 	struct inventory_sink sink = {.item = compare_item, .ctx = &c};
 	enum status st = each_line(recorded, remember, &c, err);
 
 	if (!st) {
 		if (c.n)
 			qsort(c.known, c.n, sizeof *c.known, by_key);
-		st = d->inventory(run, dump, &sink, err);
+		st = now->driver->inventory(run, now->dump, &sink, err);
 	}
 	if (!st)
 		st = each_line(recorded, report_missing, &c, err);

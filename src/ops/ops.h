@@ -138,7 +138,9 @@ struct restore_result {
 enum status op_restore(struct op_env *env, const struct restore_request *q, struct restore_result *r, struct error *err) MUST_CHECK;
 void restore_result_release(struct restore_result *r);
 
+struct bind;
 struct exchange_request_op {
+	const struct bind *bind;          /* what else holds for a server that only the journal knows */
 	const char *run;
 	enum exchange_action action;      /* PUT, BACK, DROP */
 	const struct op_source *source;   /* NULL: from the journal of the run */

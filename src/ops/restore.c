@@ -174,10 +174,17 @@ static enum status resume(struct restoring *x, struct error *err)
 	return ST_OK;
 }
 
+static enum status write_plan(struct restoring *x, struct error *err)
+{
+	if (x->plan.unlogged && journal_write(x->journal, JOURNAL_UNLOGGED, "", NULL, err))
+		return err->code;
+	return journal_write_targets(x->journal, &x->plan, err);
+}
+
 static enum status begin_journal(struct restoring *x, struct error *err)
 {
 	if (x->journal)
-		return x->loaded ? ST_OK : journal_write_targets(x->journal, &x->plan, err);
+		return x->loaded ? ST_OK : write_plan(x, err);
 	memcpy(x->head.run, x->r->run, sizeof x->head.run);
 	x->head.source = xstrdup(x->q->source);
 	x->head.backup = xstrdup(x->r->backup);
@@ -187,7 +194,7 @@ static enum status begin_journal(struct restoring *x, struct error *err)
 	x->head.arguments = arguments_text(x->q);
 	if (journal_begin(x->env, &x->head, &x->journal, err))
 		return err->code;
-	return journal_write_targets(x->journal, &x->plan, err);
+	return write_plan(x, err);
 }
 
 /* ---- plan ---- */
@@ -225,7 +232,7 @@ static enum status check_plan(struct restoring *x, struct error *err)
 	if (p->refusals.len) {
 		error_set(err, ST_REFUSED, "%s", p->refusals.item[0]);
 		if (p->refusals.len > 1)
-			error_hint(err, "There are %zu more reasons; --dry-run shows all.", p->refusals.len - 1);
+			error_hint(err, "That is not the only reason (%zu more): --dry-run shows all.", p->refusals.len - 1);
 		return err->code;
 	}
 	if (p->confirm && (!x->q->confirm || strcmp(p->confirm, x->q->confirm))) {
@@ -293,6 +300,7 @@ static enum status make_plan(struct restoring *x, struct error *err)
 	x->request.jobs = b.jobs;
 	/* The driver has taken its marks away when all is loaded, so that only the journal knows these databases as this run's. */
 	x->loaded = journal_take_targets(x->journal, &x->scopes, &x->plan);
+	x->plan.unlogged = x->loaded && journal_has(x->journal, JOURNAL_UNLOGGED, "");
 	if (x->loaded)
 		return ST_OK;
 	return q->target->driver->load_plan(x->env->run, &x->endpoint, &x->request, &x->plan, err);
@@ -308,7 +316,8 @@ static enum status compare(struct restoring *x, struct error *err)
 
 	for (size_t i = 0; i < x->plan.scopes; i++)
 		scope[i] = (struct recorded_scope){x->plan.scope[i].scope, x->plan.scope[i].target};
-	enum status st = compare_with_archive(x->env, x->q->target, &x->reading, scope, x->plan.scopes, &p, err);
+	const struct comparison what = {x->q->target, &x->reading, scope, x->plan.scopes, true, x->q->no_owner};
+	enum status st = compare_with_archive(x->env, &what, &p, err);
 	free(scope);
 	x->r->compare_time = instant_diff(run_mono(x->env->run), t);
 	if (st)
@@ -324,7 +333,12 @@ static enum status compare(struct restoring *x, struct error *err)
 static enum status put_in_place(struct restoring *x, struct error *err)
 {
 	struct exchange_pair *pair = xcalloc(x->plan.scopes, sizeof *pair);
-	struct exchange_request q = {.action = EXCHANGE_PUT, .pair = pair, .run = x->r->run};
+	struct exchange_request q = {
+		.action = EXCHANGE_PUT,
+		.pair = pair,
+		.run = x->r->run,
+		.logged = x->plan.unlogged ? LOAD_UNLOGGED : LOAD_LOGGED,
+	};
 
 	for (size_t i = 0; i < x->plan.scopes; i++) {
 		const struct load_scope_plan *s = &x->plan.scope[i];
@@ -340,6 +354,8 @@ static enum status put_in_place(struct restoring *x, struct error *err)
 		error_hint(err, "The copy is complete: drtool exchange %s puts it in place.", x->r->run);
 		return err->code;
 	}
+	if (q.logged == LOAD_UNLOGGED && !x->plan.unlogged && journal_write(x->journal, JOURNAL_UNLOGGED, "", NULL, err))
+		return err->code;
 	return journal_write(x->journal, "exchanged", "", NULL, err);
 }
 

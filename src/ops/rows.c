@@ -48,7 +48,7 @@ const struct setting source_rows[] = {
 	{SOURCE(cluster), .key = "cluster", .type = SET_STRING, .help = "name that stands for the identity of the server"},
 	{SOURCE(to), .key = "to", .type = SET_LIST, .help = "stores to write to (all)"},
 	{SOURCE(tags), .key = "tags", .type = SET_LIST, .help = "tags (K=V) of every backup"},
-	{SOURCE(max_lag), .key = "max_lag", .type = SET_DURATION, .help = "a standby further behind fails the backup"},
+	{SOURCE(max_lag), .key = "max_lag", .type = SET_DURATION, .help = "a standby or replica further behind fails the backup"},
 	{SOURCE(max_duration), .key = "max_duration", .type = SET_DURATION, .help = "a backup that takes longer ends as failed"},
 	{SOURCE(shrink_limit), .key = "shrink_limit", .type = SET_INT, .def = "50", .min = 1, .max = 100,
 	 .help = "percent of loss against the last good backup that is suspect"},

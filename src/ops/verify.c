@@ -165,7 +165,8 @@ static enum status compare(struct verifying *v, struct error *err)
 
 	for (size_t i = 0; i < v->plan.scopes; i++)
 		scope[i] = (struct recorded_scope){v->plan.scope[i].scope, v->plan.scope[i].target};
-	enum status st = compare_with_archive(v->env, &v->target, &v->reading, scope, v->plan.scopes, v->r, err);
+	const struct comparison what = {.target = &v->target, .reading = &v->reading, .scope = scope, .scopes = v->plan.scopes};
+	enum status st = compare_with_archive(v->env, &what, v->r, err);
 	free(scope);
 	return st;
 }
@@ -205,6 +206,18 @@ static enum status prove(struct verifying *v, struct error *err)
 	return ST_OK;
 }
 
+/* What the loading told: rows that have no parent, objects that could not be made. */
+static json_t *notes_json(struct notes *notes)
+{
+	CLEANUP(strlist_release) struct strlist all = STRLIST_INIT;
+	json_t *list = json_array();
+
+	notes_copy(notes, &all);
+	for (size_t i = 0; i < all.len; i++)
+		js_add_str(list, all.item[i]);
+	return list;
+}
+
 static void record(struct verifying *v, struct instant began, const struct error *cause)
 {
 	CLEANUP(error_release) struct error e = ERROR_INIT;
@@ -226,6 +239,7 @@ static void record(struct verifying *v, struct instant began, const struct error
 	js_set_u64(detail, "raw_bytes", v->r->bytes);
 	js_set_u64(detail, "took_ms", (uint64_t)v->r->took.us / 1000);
 	js_set_u64(detail, "differences", v->r->difference_count);
+	js_set_new(detail, "notes", notes_json(v->env->notes));
 	if (evidence_write(v->env->run, v->reading.stores.open[0], &ev, &e))
 		notes_add(v->env->notes, "no evidence was written: %s", error_text(&e));
 }

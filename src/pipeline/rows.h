@@ -56,6 +56,7 @@ struct inventory_item {
 	const char *facts; /* everything compared, as one text without newlines */
 	bool grows;        /* facts is a decimal number that a live source moves on: a copy may be further, in the direction of `sign` */
 	int sign;
+	bool perhaps;      /* may be missing in what was recorded: a copy shows it where its source need not */
 };
 struct inventory_sink {
 	enum status (*item)(void *ctx, const struct inventory_item *i, struct error *err);

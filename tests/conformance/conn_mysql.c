@@ -13,6 +13,8 @@
 
 static struct run run = RUN_INIT;
 
+#define AT_ONCE 15000 /* ms; what is cut short would take at least twice as long */
+
 static int64_t ms_since(struct instant from) { return instant_diff(run_mono(&run), from).us / 1000; }
 
 static void open_ok(struct my_test_server *s, struct my_conn **c)
@@ -33,7 +35,7 @@ TEST("MySQL: a wrong password, a missing database and a forbidden account are sa
 	struct my_conn *c = NULL;
 	char wrong[] = "s3cret-wrong", right[] = "mysql";
 
-	my_test_server_start(&s, NULL);
+	my_test_server_share(&s);
 	CLEANUP(cstr_release) char *url = tcp_url(&s, "root");
 	s.e.url = url;
 	s.password.value = wrong;
@@ -96,9 +98,9 @@ static void check_gone(struct my_test_server *s, uint64_t id)
 	CLEANUP(error_release) struct error err = ERROR_INIT;
 	int tries = 0;
 
-	while (still_there(s, id) && tries++ < 50)
+	while (still_there(s, id) && tries++ < 400)
 		CHECK_OK(run_sleep(&run, DURATION_MS(50), &err), err);
-	CHECK(tries < 50);
+	CHECK(tries < 400);
 }
 
 static void check_deadline(struct my_test_server *s)
@@ -112,7 +114,7 @@ static void check_deadline(struct my_test_server *s)
 	struct instant from = run_mono(&run);
 	soon = run_within(&run, DURATION_SECONDS(1));
 	CHECK_INT(my_conn_command(&soon, c, "SELECT SLEEP(30)", &err), ST_DEADLINE);
-	CHECK(ms_since(from) < 2500);
+	CHECK(ms_since(from) < AT_ONCE);
 	error_release(&err);
 	my_conn_freep(&c);
 	check_gone(s, id);
@@ -130,7 +132,7 @@ static void check_cancel(struct my_test_server *s)
 	start_later(&l);
 	struct instant from = run_mono(&run);
 	CHECK_INT(my_conn_command(&cancelled, c, "SELECT SLEEP(30)", &err), ST_CANCELLED);
-	CHECK(ms_since(from) < 1800);
+	CHECK(ms_since(from) < AT_ONCE);
 	error_release(&err);
 	CHECK(my_conn_command(&run, c, "DO 1", &err) != ST_OK);
 	error_release(&err);
@@ -151,7 +153,7 @@ static void check_interrupt(struct my_test_server *s)
 	start_later(&l);
 	struct instant from = run_mono(&run);
 	CHECK_INT(my_conn_command(&run, c, "SELECT SLEEP(30)", &err), ST_CANCELLED);
-	CHECK(ms_since(from) < 1500);
+	CHECK(ms_since(from) < AT_ONCE);
 	error_release(&err);
 	CHECK_ERR(my_conn_command(&run, c, "DO 1", &err), err, ST_CANCELLED, "interrupted");
 	thread_join(&l.thread);
@@ -185,13 +187,13 @@ TEST("MySQL: a deadline ends the rows of a statement that never waits")
 	struct error err = ERROR_INIT;
 	CLEANUP(my_conn_freep) struct my_conn *c = NULL;
 
-	my_test_server_start(&s, NULL);
+	my_test_server_share(&s);
 	open_ok(&s, &c);
 	struct run soon = run_within(&run, DURATION_MS(700));
 	struct instant from = run_mono(&run);
 	CHECK_INT(my_conn_command(&soon, c, "SELECT a.* FROM information_schema.COLLATIONS a, information_schema.COLLATIONS b, "
 					    "information_schema.COLLATIONS c, information_schema.COLLATIONS d", &err), ST_DEADLINE);
-	CHECK(ms_since(from) < 2500);
+	CHECK(ms_since(from) < AT_ONCE);
 	error_release(&err);
 	my_conn_freep(&c);
 	my_test_server_stop(&s);
@@ -226,7 +228,7 @@ TEST("MySQL: who refuses a row ends the session at once; a server killed amid th
 	open_ok(&s, &c);
 	struct instant from = run_mono(&run);
 	CHECK_ERR(my_conn_each(&run, c, many, refuse_row, &rows, &err), err, ST_NO_SPACE, "no room for row 3");
-	CHECK(ms_since(from) < 2000);
+	CHECK(ms_since(from) < AT_ONCE);
 	my_conn_freep(&c);
 	open_ok(&s, &c);
 	CHECK_INT(my_conn_each(&run, c, many, kill_at_row, &s, &err), ST_UNREACHABLE);
@@ -239,170 +241,6 @@ TEST("MySQL: who refuses a row ends the session at once; a server killed amid th
 	my_test_server_stop(&s);
 }
 
-/* ---- rows ---- */
-
-struct big {
-	size_t n;
-	char first, last;
-};
-
-static enum status take_big(void *ctx, char *const *field, const unsigned long *len, unsigned fields UNUSED, struct error *err UNUSED)
-{
-	struct big *b = ctx;
-
-	*b = (struct big){len[0], field[0][0], field[0][len[0] - 1]};
-	return ST_OK;
-}
-
-struct feed {
-	const char *p;
-	size_t left, piece;
-	bool fail;
-};
-
-static enum status feed_next(void *ctx, const void **p, size_t *n, struct error *err)
-{
-	struct feed *f = ctx;
-
-	if (f->fail && !f->left)
-		return error_set(err, ST_BAD, "a chunk is bad");
-	*p = f->p;
-	*n = min_size(f->piece, f->left);
-	f->p += *n;
-	f->left -= *n;
-	return ST_OK;
-}
-
-static enum status load(struct my_conn *c, const char *sql, struct feed f, uint64_t *rows, unsigned *warnings, struct error *err)
-{
-	const struct my_conn_feed from = {feed_next, &f};
-
-	return my_conn_load(&run, c, sql, &from, rows, warnings, err);
-}
-
-static uint64_t count(struct my_conn *c, const char *table)
-{
-	struct error err = ERROR_INIT;
-	CLEANUP(cstr_release) char *sql = xasprintf("SELECT COUNT(*) FROM %s", table), *value = NULL;
-
-	CHECK_OK(my_conn_value(&run, c, sql, &value, &err), err);
-	return my_field_u64(value);
-}
-
-static void command(struct my_conn *c, const char *sql)
-{
-	struct error err = ERROR_INIT;
-
-	CHECK_OK(my_conn_command(&run, c, sql, &err), err);
-}
-
-static const char into[] = "LOAD DATA LOCAL INFILE 'rows' INTO TABLE d.t CHARACTER SET binary";
-
-static void check_big(struct my_conn *c)
-{
-	enum { BIG = 20 << 20 };
-	struct error err = ERROR_INIT;
-	struct big big = {0};
-	uint64_t rows;
-	unsigned warnings;
-	CLEANUP(cstr_release) char *row = xmalloc(BIG + 1);
-
-	memset(row, 'z', BIG);
-	row[0] = 'a';
-	row[BIG] = '\n';
-	CHECK_OK(load(c, into, (struct feed){row, BIG + 1, 1 << 20, false}, &rows, &warnings, &err), err);
-	CHECK(rows == 1 && !warnings);
-	CHECK_OK(my_conn_each(&run, c, "SELECT b FROM d.t", take_big, &big, &err), err);
-	CHECK(big.n == BIG && big.first == 'a' && big.last == 'z');
-}
-
-/* Alone, and inside of a transaction of the caller. */
-static void check_undone(struct my_conn *c)
-{
-	struct error err = ERROR_INIT;
-	uint64_t rows;
-	unsigned warnings;
-
-	CHECK_ERR(load(c, into, (struct feed){"x\ny\n", 4, 2, true}, &rows, &warnings, &err), err, ST_BAD, "a chunk is bad");
-	CHECK_INT(count(c, "d.t"), 1);
-	command(c, "START TRANSACTION");
-	command(c, "INSERT INTO d.t VALUES ('kept')");
-	CHECK_ERR(load(c, into, (struct feed){"x\ny\n", 4, 4, true}, &rows, &warnings, &err), err, ST_BAD, "a chunk is bad");
-	CHECK_OK(load(c, into, (struct feed){"x\ny\n", 4, 1, false}, &rows, &warnings, &err), err);
-	CHECK_INT(rows, 2);
-	command(c, "COMMIT");
-	CHECK_INT(count(c, "d.t"), 4);
-	CHECK_OK(load(c, into, (struct feed){"", 0, 1, false}, &rows, &warnings, &err), err);
-	CHECK_INT(rows, 0);
-}
-
-/* What the server makes of a bad value is a warning only. */
-static void check_warnings(struct my_conn *c)
-{
-	struct error err = ERROR_INIT;
-	CLEANUP(strlist_release) struct strlist said = STRLIST_INIT;
-	uint64_t rows;
-	unsigned warnings;
-
-	command(c, "CREATE TABLE d.n (a INT PRIMARY KEY) ENGINE=InnoDB");
-	command(c, "START TRANSACTION");
-	CHECK_OK(load(c, "LOAD DATA LOCAL INFILE 'rows' INTO TABLE d.n", (struct feed){"1\nx\n1\n", 6, 6, false}, &rows, &warnings, &err), err);
-	CHECK(rows == 2 && warnings == 2);
-	CHECK_OK(my_conn_warnings(&run, c, 1, &said, &err), err);
-	CHECK(said.len == 1 && !strncmp(said.item[0], "1366: ", 6));
-	command(c, "ROLLBACK");
-	CHECK_ERR(load(c, "LOAD DATA LOCAL INFILE 'rows' INTO TABLE d.missing", (struct feed){"1\n", 2, 2, false}, &rows, &warnings, &err), err,
-		  ST_SERVER, "missing");
-}
-
-TEST("MySQL: rows of 20 MB go both ways; what a load leaves half is undone and the session lives")
-{
-	static const char *const settings[] = {"max_allowed_packet=64M", "local_infile=1", NULL};
-	struct my_test_server s;
-	struct error err = ERROR_INIT;
-	CLEANUP(my_conn_freep) struct my_conn *c = NULL;
-
-	my_test_server_start(&s, settings);
-	CHECK_OK(my_session_open_load(&run, &s.e, NULL, &c, &err), err);
-	command(c, "CREATE DATABASE d");
-	command(c, "CREATE TABLE d.t (b LONGBLOB) ENGINE=InnoDB");
-	check_big(c);
-	check_undone(c);
-	check_warnings(c);
-	CHECK_OK(my_conn_alive(&run, c, &err), err);
-	my_conn_freep(&c);
-	my_test_server_stop(&s);
-}
-
-TEST("MySQL: a server without LOAD DATA LOCAL says so before a byte is read, and a session that does not load gives no file")
-{
-	static const char *const settings[] = {"local_infile=0", NULL};
-	static const char file[] = "LOAD DATA LOCAL INFILE '/etc/hostname' INTO TABLE d.t";
-	struct my_test_server s;
-	struct error err = ERROR_INIT;
-	CLEANUP(my_conn_freep) struct my_conn *c = NULL;
-	uint64_t rows;
-	unsigned warnings;
-
-	my_test_server_start(&s, settings);
-	CHECK_OK(my_session_open_load(&run, &s.e, NULL, &c, &err), err);
-	command(c, "CREATE DATABASE d");
-	command(c, "CREATE TABLE d.t (b TEXT) ENGINE=InnoDB");
-	CHECK_INT(load(c, file, (struct feed){"x\n", 2, 2, true}, &rows, &warnings, &err), ST_UNSUPPORTED);
-	CHECK_STR(err.native, s.mariadb ? "4166" : "3948");
-	error_release(&err);
-	command(c, "SET GLOBAL local_infile = 1");
-	CHECK(my_conn_command(&run, c, file, &err) != ST_OK);
-	error_release(&err);
-	CHECK_OK(my_conn_alive(&run, c, &err), err);
-	my_conn_freep(&c);
-	open_ok(&s, &c);
-	CHECK(my_conn_command(&run, c, file, &err) != ST_OK);
-	error_release(&err);
-	CHECK_INT(count(c, "d.t"), 0);
-	my_conn_freep(&c);
-	my_test_server_stop(&s);
-}
 
 TEST("MySQL: what is asked of a server once")
 {
@@ -412,10 +250,10 @@ TEST("MySQL: what is asked of a server once")
 	CLEANUP(my_rights_freep) struct my_rights *r = NULL;
 	struct my_server first, again;
 
-	my_test_server_start(&s, NULL);
+	my_test_server_share(&s);
 	open_ok(&s, &c);
 	CHECK_OK(my_server_look(&run, c, &first, &err), err);
-	command(c, "SET time_zone = '+05:00'");
+	CHECK_OK(my_conn_command(&run, c, "SET time_zone = '+05:00'", &err), err);
 	CHECK_OK(my_server_look(&run, c, &again, &err), err);
 	CHECK_STR(first.identity, again.identity);
 	CHECK(strlen(first.identity) > 10 && !first.replica && first.binlog && first.max_packet >= 1 << 20);
@@ -450,7 +288,7 @@ TEST("MySQL: a server that does not answer ends in an error after connect_timeou
 		start_later(&l);
 		struct instant from = run_mono(&run);
 		CHECK_INT(my_conn_open(&cancelled, &e, NULL, false, &c, &err), ST_CANCELLED);
-		CHECK(ms_since(from) < 1500);
+		CHECK(ms_since(from) < AT_ONCE);
 		error_release(&err);
 		thread_join(&l.thread);
 		cancel_free(l.cancel);

@@ -57,6 +57,11 @@ TEST("MySQL: each mode of TLS checks what it says, and a refusal names the way o
 	CHECK_TLS(&s, TLS_VERIFY_CA, NULL, "TLS: ");
 	CHECK_TLS(&s, TLS_VERIFY_CA, "/dev/null", "CONFIG: ");
 	CHECK_TLS(&s, TLS_VERIFY_FULL, s.ca, "TLS: ");
+	CHECK_TLS(&s, TLS_VERIFY_FULL, "/no/such/ca.pem", "CONFIG: the server at");
+	CHECK_TLS(&s, TLS_VERIFY_CA, "/no/such/ca.pem", "tls_ca: reading /no/such/ca.pem: No such file");
+	s.params.tls_key = (char[]){"/no/such/key.pem"};
+	CHECK_TLS(&s, TLS_VERIFY_CA, s.ca, "tls_key: reading /no/such/key.pem: No such file");
+	s.params.tls_key = NULL;
 	s.e.tls_ca = NULL;
 	CLEANUP(cstr_release) char *text = try_tls(&s), *print = fingerprint_in(text);
 	s.params.tls_fingerprint = print;

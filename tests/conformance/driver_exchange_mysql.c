@@ -18,6 +18,21 @@ static struct exchange_pair pair_make(void)
 	return (struct exchange_pair){.name = xstrdup("shop"), .loaded = xstrdup("shop_restore_0a1b2c"), .aside = xstrdup("shop_before_0a1b2c")};
 }
 
+/* The shop, and a copy of it that can be put in its place. */
+static void restore_beside(struct shop *f)
+{
+	struct kept k;
+	struct loading l;
+
+	shop_make(f, NULL);
+	kept_dump(&f->s, "shop", &k);
+	loading_init(&l, &f->s, &k, "shop");
+	l.q.in_place = true;
+	shop_run_ok(&l);
+	loading_release(&l);
+	kept_release(&k);
+}
+
 TEST("MySQL: an exchange puts the restored database in place, goes back and drops")
 {
 	struct shop f;
@@ -92,17 +107,10 @@ TEST("MySQL: an exchange that dies on the way goes on where it stopped")
 {
 	static const char *const points[] = {"mysql.exchange.before:1:kill", "mysql.exchange.moved:1:kill", "mysql.exchange.made:1:kill"};
 	struct shop f;
-	struct kept k;
-	struct loading l;
 	struct error err = ERROR_INIT;
 	struct run run = RUN_INIT;
 
-	shop_make(&f, NULL);
-	kept_dump(&f.s, "shop", &k);
-	loading_init(&l, &f.s, &k, "shop");
-	l.q.in_place = true;
-	shop_run_ok(&l);
-	loading_release(&l);
+	restore_beside(&f);
 	struct exchange_pair pair = pair_make();
 	struct exchange_request q = {.pair = &pair, .pairs = 1, .run = "0a1b2c"};
 	for (size_t i = 0; i < ARRAY_LEN(points); i++) {
@@ -123,7 +131,29 @@ TEST("MySQL: an exchange that dies on the way goes on where it stopped")
 	shop_check(&f, "shop");
 	CHECK(!pair.loaded_exists && !pair.aside_exists);
 	pair_free(&pair);
-	kept_release(&k);
+	shop_stop(&f);
+}
+
+TEST("MySQL: an exchange that cannot go on leaves what others made meanwhile under the name")
+{
+	struct shop f;
+	struct error err = ERROR_INIT;
+	struct run run = RUN_INIT;
+
+	restore_beside(&f);
+	my_test_server_sql(&f.my, NULL, "DROP DATABASE shop");
+	struct exchange_pair pair = pair_make();
+	struct exchange_request q = {.action = EXCHANGE_PUT, .pair = &pair, .pairs = 1, .run = "0a1b2c"};
+	exchange_killed(&f, &q, "mysql.exchange.before:1:kill");
+	my_test_server_sql(&f.my, "shop", "CREATE TABLE orders (i int)");
+	my_test_server_sql(&f.my, "shop", "INSERT INTO orders VALUES (1)");
+	CHECK_ERR(driver_mysql.exchange(&run, &f.s.e, &q, &err), err, ST_SERVER, "orders");
+	CHECK_VALUE(&f.my, "shop", "SELECT count(*) FROM orders", "1");
+	shop_check(&f, "shop_restore_0a1b2c");
+	my_test_server_sql(&f.my, NULL, "DROP DATABASE shop");
+	CHECK_OK(driver_mysql.exchange(&run, &f.s.e, &q, &err), err);
+	shop_check(&f, "shop");
+	pair_free(&pair);
 	shop_stop(&f);
 }
 #endif
@@ -131,19 +161,12 @@ TEST("MySQL: an exchange that dies on the way goes on where it stopped")
 TEST("MySQL: an exchange that cannot have the tables leaves all as it was")
 {
 	struct shop f;
-	struct kept k;
-	struct loading l;
 	struct error err = ERROR_INIT;
 	struct run run = RUN_INIT;
 	CLEANUP(my_conn_freep) struct my_conn *c = NULL;
 	struct my_params impatient;
 
-	shop_make(&f, NULL);
-	kept_dump(&f.s, "shop", &k);
-	loading_init(&l, &f.s, &k, "shop");
-	l.q.in_place = true;
-	shop_run_ok(&l);
-	loading_release(&l);
+	restore_beside(&f);
 	struct exchange_pair pair = pair_make();
 	struct exchange_request q = {.action = EXCHANGE_PUT, .pair = &pair, .pairs = 1, .run = "0a1b2c"};
 	CHECK_OK(my_conn_open(&run, &f.s.e, NULL, false, &c, &err), err);
@@ -161,6 +184,28 @@ TEST("MySQL: an exchange that cannot have the tables leaves all as it was")
 	shop_check(&f, "shop");
 	shop_check(&f, "shop_before_0a1b2c");
 	pair_free(&pair);
-	kept_release(&k);
+	shop_stop(&f);
+}
+
+TEST("MySQL: an exchange drops no database while foreign keys of another one refer to it")
+{
+	struct shop f;
+	struct error err = ERROR_INIT;
+	struct run run = RUN_INIT;
+
+	restore_beside(&f);
+	my_test_server_sql(&f.my, NULL, "CREATE DATABASE reviews");
+	my_test_server_sql(&f.my, "reviews", "CREATE TABLE r (id int PRIMARY KEY, o bigint, CONSTRAINT of_order FOREIGN KEY (o) REFERENCES shop.orders (id))");
+	struct exchange_pair pair = pair_make();
+	struct exchange_request q = {.action = EXCHANGE_PUT, .pair = &pair, .pairs = 1, .run = "0a1b2c"};
+	CHECK_OK(driver_mysql.exchange(&run, &f.s.e, &q, &err), err);
+	q.action = EXCHANGE_DROP;
+	CHECK_ERR(driver_mysql.exchange(&run, &f.s.e, &q, &err), err, ST_REFUSED,
+		  "shop_before_0a1b2c is not dropped: the foreign key of_order of reviews.r refers to tables of it");
+	CHECK(pair.aside_exists);
+	my_test_server_sql(&f.my, "reviews", "ALTER TABLE r DROP FOREIGN KEY of_order");
+	CHECK_OK(driver_mysql.exchange(&run, &f.s.e, &q, &err), err);
+	CHECK(!pair.aside_exists);
+	pair_free(&pair);
 	shop_stop(&f);
 }

@@ -163,7 +163,7 @@ TEST("MySQL: what a restore needs and lacks is said before anything is changed")
 	struct loading l;
 	CLEANUP(buf_release) struct buf url = BUF_INIT;
 
-	shop_make(&f, NULL);
+	shop_make(&f, (const char *const[]){"local_infile=1", NULL});
 	kept_dump(&f.s, "shop", &k);
 	loading_init(&l, &f.s, &k, "shop");
 	l.q.archive_version = f.my.mariadb ? "8.4.2" : "10.11.6-MariaDB";
@@ -222,16 +222,28 @@ TEST("MySQL: an account that objects need and the server lacks is made without l
 	shop_refused(&l, "the server lacks the accounts app@%");
 	loading_init(&l, &f.s, &k, "shop");
 	CHECK_OK(loading_plan(&l, &err), err);
-	CHECK_HAS(l.plan.steps.item[0], "make the accounts app@% without login");
+	CHECK_HAS(l.plan.steps.item[0], "make without login the accounts that the server lacks: app@%");
 	shop_run_ok(&l);
 	CHECK_VALUE(&f.my, NULL, f.my.mariadb ? "SELECT json_value(priv, '$.account_locked') FROM mysql.global_priv WHERE user = 'app'"
 					      : "SELECT account_locked FROM mysql.user WHERE user = 'app'", f.my.mariadb ? "1" : "Y");
+	loading_release(&l);
+
+	/* As recorded, with login, where that is asked for and confirmed. */
+	my_test_server_sql(&f.my, NULL, "DROP DATABASE shop_restore_0a1b2c");
+	my_test_server_sql(&f.my, NULL, "DROP USER app@'%'");
+	loading_init(&l, &f.s, &k, "shop");
+	l.q.users = LOAD_USERS_ALL;
+	shop_plan_ok(&l);
+	CHECK_HAS(l.plan.confirm, "shop_restore_0a1b2c@");
+	shop_run_ok(&l);
+	CHECK_VALUE(&f.my, NULL, f.my.mariadb ? "SELECT json_value(priv, '$.account_locked') IS NULL FROM mysql.global_priv WHERE user = 'app'"
+					      : "SELECT account_locked = 'N' FROM mysql.user WHERE user = 'app'", "1");
 	loading_release(&l);
 	kept_release(&k);
 	shop_stop(&f);
 }
 
-TEST("MySQL: names that would be one without regard to case are refused where the server has none")
+TEST("MariaDB: names that would be one without regard to case are refused where the server has none")
 {
 	struct shop f;
 	struct kept k;
@@ -249,6 +261,64 @@ TEST("MySQL: names that would be one without regard to case are refused where th
 	shop_start(&f, (const char *const[]){"lower_case_table_names=1", NULL});
 	loading_init(&l, &f.s, &k, "shop");
 	shop_refused(&l, "would be one on this server");
+	kept_release(&k);
+	shop_stop(&f);
+}
+
+TEST("MySQL: a row larger than the server takes is said where rows go in by INSERT, and LOAD DATA takes it")
+{
+	struct shop f;
+	struct kept k;
+	struct loading l;
+	struct error err = ERROR_INIT;
+
+	shop_start(&f, (const char *const[]){"local_infile=1", NULL});
+	my_test_server_sql(&f.my, NULL, "CREATE DATABASE shop");
+	my_test_server_sql(&f.my, "shop", "CREATE TABLE wide (i int PRIMARY KEY, t longtext)");
+	my_test_server_sql(&f.my, "shop", "INSERT INTO wide VALUES (1, 'short'), (2, repeat('long', 20000))");
+	kept_dump(&f.s, "shop", &k);
+	my_test_server_sql(&f.my, NULL, "DROP DATABASE shop");
+	my_test_server_sql(&f.my, NULL, "SET GLOBAL max_allowed_packet = 32768");
+	loading_init(&l, &f.s, &k, "shop");
+	shop_run_ok(&l);
+	CHECK_VALUE(&f.my, "shop", "SELECT max(length(t)) FROM wide", "80000");
+	loading_release(&l);
+	my_test_server_sql(&f.my, NULL, "DROP DATABASE shop");
+	my_test_server_sql(&f.my, NULL, "SET GLOBAL local_infile = 0");
+	loading_init(&l, &f.s, &k, "shop");
+	shop_plan_ok(&l);
+	CHECK_ERR(loading_run(&l, NULL, &err), err, ST_FAILED, "the server takes 32768");
+	loading_release(&l);
+	kept_release(&k);
+	shop_stop(&f);
+}
+
+TEST("MySQL: rows without a parent are restored as they were, and a verify says so")
+{
+	struct shop f;
+	struct kept k;
+	struct loading l;
+	struct error err = ERROR_INIT;
+	struct run run = RUN_INIT;
+	CLEANUP(my_conn_freep) struct my_conn *c = NULL;
+
+	shop_start(&f, NULL);
+	my_test_server_sql(&f.my, NULL, "CREATE DATABASE shop");
+	my_test_server_sql(&f.my, "shop", "CREATE TABLE parent (a int, b int, PRIMARY KEY (a, b))");
+	my_test_server_sql(&f.my, "shop", "INSERT INTO parent VALUES (1, 1)");
+	my_test_server_sql(&f.my, "shop", "CREATE TABLE child (i int PRIMARY KEY, a int, b int)");
+	my_test_server_sql(&f.my, "shop", "INSERT INTO child VALUES (1, 1, 1), (2, 1, NULL), (3, 7, 7), (4, 8, 8)");
+	CHECK_OK(my_conn_open(&run, &f.s.e, "shop", false, &c, &err), err);
+	CHECK_OK(my_conn_command(&run, c, "SET foreign_key_checks = 0", &err), err);
+	CHECK_OK(my_conn_command(&run, c, "ALTER TABLE child ADD CONSTRAINT up FOREIGN KEY (a, b) REFERENCES parent (a, b)", &err), err);
+	kept_dump(&f.s, "shop", &k);
+	my_test_server_sql(&f.my, NULL, "DROP DATABASE shop");
+	loading_init(&l, &f.s, &k, "shop");
+	l.q.scratch = true;
+	shop_run_ok(&l);
+	CHECK_VALUE(&f.my, "shop", "SELECT count(*) FROM child", "4");
+	shop_has_note(&f, "2 rows of the table child have no parent in `shop`.`parent` by the foreign key up: so they are in the backup");
+	loading_release(&l);
 	kept_release(&k);
 	shop_stop(&f);
 }

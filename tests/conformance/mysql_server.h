@@ -1,5 +1,5 @@
-/* A MariaDB or MySQL server of a test's own, made by scripts/my-server; it ends with the test, however that ends. The environment's
- * DRTOOL_TEST_MYSQL is its version, else 10.11. */
+/* A MariaDB or MySQL server for tests, made by scripts/my-server; it ends with the test or the run of tests, however that ends. The
+ * environment's DRTOOL_TEST_MYSQL is its version, else 10.11. */
 #ifndef TESTS_CONFORMANCE_MYSQL_SERVER_H
 #define TESTS_CONFORMANCE_MYSQL_SERVER_H
 
@@ -10,13 +10,16 @@ struct my_test_server {
 	char *ca;                 /* of my_test_server_start_tls: the authority's certificate */
 	unsigned port;            /* by TCP root has the password "mysql" */
 	int watch, pid;           /* of what stops the server; pid of the server */
-	bool mariadb;
+	bool mariadb, shared;
 	struct secret password;
 	struct notes *notes;
 	struct my_params params;
 	struct endpoint e;        /* by url; a test may change it */
 };
-/* settings: "local_infile=0"..., ended by NULL; may be NULL. Skips the test where there is no server. */
+/* The one that all tests of this run share, with local_infile=1: each finds no database, account or session of another. For tests that change
+ * nothing that outlives those, such as a global variable. Skips the test where there is no server. */
+void my_test_server_share(struct my_test_server *s);
+/* One of the test's own. settings: "local_infile=0"..., ended by NULL; may be NULL. */
 void my_test_server_start(struct my_test_server *s, const char *const *settings);
 /* With TLS: a certificate for localhost, not for 127.0.0.1. */
 void my_test_server_start_tls(struct my_test_server *s);

@@ -16,10 +16,10 @@ static const char *const shop[] = {
 	" PARTITION p1 VALUES LESS THAN MAXVALUE)",
 	"CREATE TABLE log (line text)",
 	"INSERT INTO customers (id, name) VALUES (-1, X'E9')",
-	"CREATE PROCEDURE fill() BEGIN DECLARE i int DEFAULT 0; WHILE i < 1000 DO INSERT INTO customers (name) SELECT concat('name ', i) FROM"
+	"CREATE PROCEDURE fill() BEGIN DECLARE i int DEFAULT 0; START TRANSACTION; WHILE i < 1000 DO INSERT INTO customers (name) SELECT concat('name ', i) FROM"
 	" dual WHERE i < 100; INSERT INTO orders VALUES (i, 1 + i % 100, 1 + i, 1 + i % 2, '2026-03-29 02:30:00', concat('note ', i), i / 3, i,"
-	" point(i, -i), unhex('00095C0A00')); INSERT INTO plain VALUES (i, concat('line ', i)); INSERT INTO events VALUES ('2025-12-01' +"
-	" INTERVAL i DAY, concat('event ', i)); SET i = i + 1; END WHILE; END",
+	" point(i, -i), unhex('00095C0A00')); INSERT INTO events VALUES ('2025-12-01' +"
+	" INTERVAL i DAY, concat('event ', i)); SET i = i + 1; END WHILE; COMMIT; INSERT INTO plain SELECT id, concat('line ', id) FROM orders; END",
 	"INSERT INTO log VALUES ('a'), ('b')",
 	"CREATE FUNCTION twice(a int) RETURNS int DETERMINISTIC RETURN a * 2",
 	"CREATE VIEW a_view AS SELECT twice(id) AS t, total FROM z_view",
@@ -49,7 +49,10 @@ static const char *const shop_mariadb[] = {
 void shop_start(struct shop *f, const char *const *settings)
 {
 	*f = (struct shop){.s = {.driver = &driver_mysql}};
-	my_test_server_start(&f->my, settings);
+	if (settings)
+		my_test_server_start(&f->my, settings);
+	else
+		my_test_server_share(&f->my);
 	f->s.notes = f->my.notes;
 	f->s.e = f->my.e;
 }
@@ -100,8 +103,8 @@ void shop_check(struct shop *f, const char *db)
 	CHECK_VALUE(s, db, "SELECT count(*) FROM information_schema.referential_constraints WHERE constraint_schema = database()", "1");
 	CHECK_VALUE(s, db, "SELECT group_concat(trigger_name ORDER BY action_order) FROM information_schema.triggers WHERE trigger_schema ="
 			   " database()", "touch,touch2");
-	CHECK_VALUE(s, db, "SELECT group_concat(event_name, status ORDER BY event_name) FROM information_schema.events WHERE event_schema ="
-			   " database()", "nightlyENABLED,restingDISABLED");
+	CHECK_VALUE(s, db, "SELECT group_concat(event_name, replace(status, 'REPLICA_', 'SLAVE') ORDER BY event_name) FROM information_schema.events"
+			   " WHERE event_schema = database()", strcmp(db, "shop") ? "nightlySLAVESIDE_DISABLED,restingDISABLED" : "nightlyENABLED,restingDISABLED");
 	CHECK_VALUE(s, db, "SELECT definer FROM information_schema.routines WHERE routine_schema = database() AND routine_name = 'old'", "app@%");
 	CHECK_VALUE(s, db, "SELECT count(*) FROM information_schema.tables WHERE table_schema = database() AND table_name LIKE 'drtool%'", "0");
 	CHECK_VALUE(s, db, "SELECT @@character_set_database", "latin1");

@@ -139,7 +139,7 @@ static void restore(struct my_test_server *s, const struct users *l, bool all)
 	CLEANUP(my_conn_freep) struct my_conn *c = NULL;
 
 	CHECK_OK(my_session_open_load(&run, &s->e, NULL, &c, &err), err);
-	CHECK_OK(my_users_restore(&run, c, l->u, l->n, all, s->notes, &err), err);
+	CHECK_OK(my_users_restore(&run, c, l->u, l->n, all, NULL, s->notes, &err), err);
 }
 
 static char *notes_of(struct my_test_server *s)
@@ -195,7 +195,7 @@ TEST("MySQL: missing accounts are made without login, and those that are there a
 	CLEANUP(cstr_release) char *kept = my_test_server_value(&s, NULL, "SHOW CREATE USER app@'%'");
 	CHECK_STR(kept, own);
 	read_users(&s, &after);
-	CLEANUP(cstr_release) char *is = text_of(&after), *notes = notes_of(&s);
+	CLEANUP(cstr_release) char *notes = notes_of(&s);
 	CHECK_HAS(notes, "account o'dd `x@10.0.% was made without login");
 	CHECK(!strstr(notes, "account app"));
 	for (size_t i = 0; i < after.n; i++)
@@ -225,11 +225,11 @@ TEST("MySQL: rights on what is not there yet are noted with their statement, and
 
 		CHECK_OK(my_session_open_load(&run, &s.e, NULL, &c, &err), err);
 		CHECK_OK(my_users_make(&run, c, before.u, before.n, true, &made, s.notes, &err), err);
-		CHECK_OK(my_users_grant(&run, c, before.u, before.n, true, &made, s.notes, &err), err);
+		CHECK_OK(my_users_grant(&run, c, before.u, before.n, true, &made, NULL, s.notes, &err), err);
 		CLEANUP(cstr_release) char *notes = notes_of(&s);
 		CHECK_HAS(notes, "not done: GRANT EXECUTE ON FUNCTION");
 		all_ok(&s, things);
-		CHECK_OK(my_users_grant(&run, c, before.u, before.n, true, &made, s.notes, &err), err);
+		CHECK_OK(my_users_grant(&run, c, before.u, before.n, true, &made, NULL, s.notes, &err), err);
 	}
 	read_users(&s, &after);
 	CLEANUP(cstr_release) char *is = text_of(&after);

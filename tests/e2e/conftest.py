@@ -7,14 +7,12 @@ import sys
 
 import pytest
 
+os.umask(0o022)  # servers run as users of their own, and enter folders of the tests
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 import drtool as drtool_lib  # noqa: E402
 import my  # noqa: E402
 import pg  # noqa: E402
-
-# The driver of MariaDB and MySQL, as in the Makefile.
-collect_ignore = [] if os.environ.get("WITH_MYSQL") == "1" else ["test_mysql.py"]
 
 _counter = 0
 

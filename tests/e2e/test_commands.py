@@ -90,6 +90,7 @@ def test_a_wrong_command_or_flag_is_told_the_nearest(drtool):
     drtool.fails(2, "backup", "shop", "--chunk-size", "1")
     drtool.fails(2, "backup", "shop", "--chunk-size", "many")
     drtool.fails(2, "list", "a", "b")
+    assert "--lock-ddl is for mysql" in drtool.fails(2, "backup", "postgres://u@127.0.0.1:1/shop", "--lock-ddl").err
 
 
 def test_what_changes_anything_wants_a_source_or_all(drtool, shop):

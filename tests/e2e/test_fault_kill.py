@@ -10,42 +10,11 @@ import subprocess
 import time
 
 import compare
-import drtool as drtool_lib
 import fault
 import pg
 import pytest
 import shop as shop_lib
-
-# Where each failpoint is passed; by the longest prefix. A name that fits none of them fails the test of the list.
-FLOWS = {
-    "backup": ["archive.", "backup.", "dump.", "lock.", "store_set.", "postgres.snapshot.", "postgres.schema.", "postgres.unit", "postgres.inventory", "evidence.",
-               "local.lock.", "local.part.", "local.rename.", "local.sync.", "local.write."],
-    "first": ["store.init."],
-    "restore": ["load.", "restore.begun", "restore.loaded", "restore.finish.", "postgres.load."],
-    "exchange": ["restore.exchange.", "postgres.exchange."],
-    "verify": ["verify."],
-    "prune": ["prune.", "local.delete."],
-    "mark": ["pin.", "accept."],
-}
-
-
-def failpoints():
-    """All names; none where the build has none."""
-    try:
-        done = subprocess.run([drtool_lib.binary()], env={"DRTOOL_FAIL": "list"}, capture_output=True, text=True, timeout=10)
-    except OSError:
-        return []
-    return done.stdout.split() if done.returncode == 0 else []
-
-
-def flow_of(name):
-    fits = [(len(prefix), flow) for flow, prefixes in FLOWS.items() for prefix in prefixes if name.startswith(prefix)]
-    return max(fits)[1] if fits else None
-
-
-def points(flow):
-    return [name for name in failpoints() if flow_of(name) == flow]
-
+from failpoints import ended, failpoints, flow_of, points
 
 pytestmark = pytest.mark.skipif(not failpoints(), reason="this build has no failpoints")
 
@@ -64,15 +33,6 @@ def shop(servers):
 
 
 BACKUP = ("backup", "shop", "--chunk-size", "16KiB", "--jobs", "2")
-
-
-def ended(result, action):
-    """Whether the failpoint was reached: killed, or said as error or note."""
-    if action == "kill":
-        assert result.code in (0, -signal.SIGKILL), result
-        return result.code != 0
-    assert result.code in (0, 1, 3), result
-    return "injected failure" in result.err
 
 
 # --- backup ---

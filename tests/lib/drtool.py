@@ -1,6 +1,5 @@
 """Runs the drtool binary for tests: clean environment, own store and state, never without a time limit."""
 
-import functools
 import json
 import os
 import pathlib
@@ -17,19 +16,6 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 for _signal in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
     if signal.getsignal(_signal) == signal.SIG_IGN:
         signal.signal(_signal, lambda *_: None)
-
-
-@functools.cache
-def _server_programs():
-    """The folders of all servers that are here."""
-    found = []
-    for module, folder in ((pg, ""), (my, "../sbin")):
-        for version in module.VERSIONS:
-            try:
-                found.append(str((module.bin_dir(version) / folder).resolve()))
-            except module.Missing:
-                pass
-    return found
 
 
 def binary():
@@ -62,6 +48,8 @@ class Drtool:
         self.dir = pg.temp_dir("drtool")
         self.store = self.dir / "store"
         self.state = self.dir / "state" / "drtool"
+        self.tmp = self.dir / "private"  # what a killed drtool leaves behind goes with the folder
+        self.tmp.mkdir()
         self.env = dict(env or {})
 
     @property
@@ -70,10 +58,22 @@ class Drtool:
 
     def environment(self, env=None, fail=None):
         """What drtool sees: nothing of the caller but the options of the sanitizers."""
+        bins = []
+        for version in pg.VERSIONS:
+            try:
+                bins.append(str(pg.bin_dir(version)))
+            except pg.Missing:
+                pass
+        for version in my.VERSIONS:
+            try:
+                bins.append(str(my.bin_dir(version).with_name("sbin")))
+            except my.Missing:
+                pass
         clean = {
-            "PATH": ":".join(["/usr/bin", "/bin", *_server_programs()]),
+            "PATH": ":".join(["/usr/bin", "/bin", *bins]),
             "HOME": str(self.dir),
             "XDG_STATE_HOME": str(self.dir / "state"),
+            "TMPDIR": str(self.tmp),
             "LC_ALL": "C.UTF-8",
             "TZ": "UTC",
             "DRTOOL_STORE": self.store_url,

@@ -286,16 +286,32 @@ class Server:
         replica = Server(self.version, {"server_id": 100 + len(self.replicas), **(settings or {})})
         self.replicas.append(replica)
         replica.start()
+        self.lead(replica)
+        return replica
+
+    def lead(self, replica, name=""):
+        """Makes the running server follow this one, by a connection (MySQL: channel) of this name."""
         self.sql("", "create user if not exists replica@'127.0.0.1' identified by 'replica';"
                      " grant replication slave on *.* to replica@'127.0.0.1'")
         if self.mariadb:
-            replica.sql("", f"change master to master_host='127.0.0.1', master_port={self.port}, master_user='replica',"
-                            " master_password='replica', master_use_gtid=slave_pos, master_connect_retry=1; start slave")
+            replica.sql("", f"change master {literal(name)} to master_host='127.0.0.1', master_port={self.port},"
+                            " master_user='replica', master_password='replica', master_use_gtid=slave_pos, master_connect_retry=1;"
+                            f" start slave {literal(name)}")
         else:
             replica.sql("", f"change replication source to source_host='127.0.0.1', source_port={self.port},"
                             " source_user='replica', source_password='replica', source_auto_position=1,"
-                            " get_source_public_key=1, source_connect_retry=1; start replica")
-        return replica
+                            f" get_source_public_key=1, source_connect_retry=1 for channel {literal(name)};"
+                            f" start replica for channel {literal(name)}")
+
+    def replication(self, words):
+        """As a replica: "stop", "start", "stop sql_thread", "delay 60"."""
+        word, _, rest = words.partition(" ")
+        thing = "slave" if self.mariadb else "replica"
+        if word == "delay":
+            change = f"change master to master_delay={rest}" if self.mariadb else f"change replication source to source_delay={rest}"
+            self.sql("", f"stop {thing}; {change}; start {thing}")
+        else:
+            self.sql("", f"{word} {thing} {rest}")
 
     def wait_for_replica(self, replica, timeout=30):
         """Until the replica has applied what this server has written so far."""

@@ -41,6 +41,7 @@ static struct manifest sample(void)
 	m.chunk_size = 6291456;
 	m.compression = xstrdup("isa-l 3");
 	m.shrink = json_pack("{s:i,s:i}", "shop\tpublic.orders", 7, "shop\tpublic.items", 3);
+	m.replication = json_pack("{s:s,s:[]}", "gtid", "0-1-100", "sources");
 	strlist_add(&m.tags, "before=upgrade");
 	strlist_add(&m.notes, "a note with \"quotes\" and \xe2\x82\xac");
 	strlist_add(&m.not_contained, "password hashes");
@@ -65,6 +66,7 @@ TEST("a manifest comes back as it was written")
 	CHECK_INT(back.object[0].size, 123456789012);
 	CHECK_INT(back.finished.us, m.finished.us);
 	CHECK_INT(json_integer_value(json_object_get(back.shrink, "shop\tpublic.items")), 3);
+	CHECK_STR(json_string_value(json_object_get(back.replication, "gtid")), "0-1-100");
 	CHECK(!back.truncated);
 	CHECK_OK(manifest_write(&back, &again, &err), err);
 	CHECK_STR(again.data, b.data);
@@ -181,6 +183,23 @@ static void add_volumes(struct manifest *m, size_t n)
 	for (; m->objects < n; m->objects++)
 		m->object[m->objects] =
 			(struct manifest_object){.key = xasprintf("%s.v%04zu.tar.gz", m->id, m->objects + 1), .size = 137438953472};
+}
+
+TEST("a set of GTIDs that is too long for a manifest is left out and counted, never cut")
+{
+	CLEANUP(error_release) struct error err = ERROR_INIT;
+	CLEANUP(buf_release) struct buf b = BUF_INIT, gtid = BUF_INIT;
+	CLEANUP(manifest_release) struct manifest m = sample(), back = MANIFEST_INIT;
+
+	for (int i = 0; i < 2000; i++)
+		buf_printf(&gtid, "%s%d-1-%d", i ? "," : "", i, i * 7);
+	json_object_set_new(m.replication, "gtid", json_string(buf_str(&gtid)));
+	CHECK_OK(manifest_write(&m, &b, &err), err);
+	CHECK_OK(manifest_read(b.data, b.len, &back, &err), err);
+	CHECK(!back.replication && back.truncated);
+	CHECK_HAS(buf_str(&b), "\"replication\": 1");
+	CLEANUP(js_decref) json_t *whole = manifest_json(&m);
+	CHECK_STR(json_string_value(json_object_get(json_object_get(whole, "replication"), "gtid")), buf_str(&gtid));
 }
 
 TEST("three hundred volumes fit into a manifest")

@@ -38,6 +38,23 @@ TEST("notes: equal texts are kept once, and those beyond a thousand are counted"
 	CHECK_STR(list.item[1000], "and 6 more notes that were not kept");
 }
 
+static void join(void *to, bool warning, const char *text) { buf_printf(to, "%s%s;", warning ? "!" : "", text); }
+
+TEST("notes: those that only tell are no warnings, and all keep the order in which they came")
+{
+	CLEANUP(notes_freep) struct notes *n = notes_new();
+	CLEANUP(buf_release) struct buf b = BUF_INIT;
+	CLEANUP(strlist_release) struct strlist list = STRLIST_INIT;
+
+	notes_tell(n, "how %d", 1);
+	notes_add(n, "beware");
+	notes_tell(n, "why");
+	notes_each(n, join, &b);
+	CHECK_STR(buf_str(&b), "how 1;!beware;why;");
+	notes_copy(n, &list);
+	CHECK_INT(list.len, 3);
+}
+
 TEST("progress: a display starts and ends at once, also where nothing is to be seen")
 {
 	struct run run = RUN_INIT;

@@ -192,12 +192,42 @@ TEST("an event is made disabled whatever it was")
 
 TEST("a definer goes from every kind of object, and no word of the body")
 {
-	CHECK_TEXT(my_ddl_without_definer("CREATE ALGORITHM=MERGE DEFINER=`a b`@`%` SQL SECURITY DEFINER VIEW `v` AS select 1", NULL),
+	CHECK_TEXT(my_ddl_with_definer("CREATE ALGORITHM=MERGE DEFINER=`a b`@`%` SQL SECURITY DEFINER VIEW `v` AS select 1", NULL, NULL, NULL),
 		   "CREATE ALGORITHM=MERGE SQL SECURITY DEFINER VIEW `v` AS select 1");
-	CHECK_TEXT(my_ddl_without_definer("CREATE DEFINER=\"r\"@\"l\" PACKAGE \"p\" as end", "ORACLE,ANSI_QUOTES"), "CREATE PACKAGE \"p\" as end");
-	CHECK_TEXT(my_ddl_without_definer("CREATE DEFINER=`role` PROCEDURE `p`() select 1", NULL), "CREATE PROCEDURE `p`() select 1");
-	CHECK_TEXT(my_ddl_without_definer("CREATE FUNCTION `p`() RETURNS int RETURN DEFINER=1", NULL),
+	CHECK_TEXT(my_ddl_with_definer("CREATE DEFINER=\"r\"@\"l\" PACKAGE \"p\" as end", "ORACLE,ANSI_QUOTES", NULL, NULL), "CREATE PACKAGE \"p\" as end");
+	CHECK_TEXT(my_ddl_with_definer("CREATE DEFINER=`role` PROCEDURE `p`() select 1", NULL, NULL, NULL), "CREATE PROCEDURE `p`() select 1");
+	CHECK_TEXT(my_ddl_with_definer("CREATE FUNCTION `p`() RETURNS int RETURN DEFINER=1", NULL, NULL, NULL),
 		   "CREATE FUNCTION `p`() RETURNS int RETURN DEFINER=1");
+}
+
+TEST("another definer takes the place of the one that is there, and only of it")
+{
+	CHECK_TEXT(my_ddl_with_definer("CREATE ALGORITHM=MERGE DEFINER=`a b`@`%` SQL SECURITY DEFINER VIEW `v` AS select 1", NULL, "n`w", "10.%"),
+		   "CREATE ALGORITHM=MERGE DEFINER=`n``w`@`10.%` SQL SECURITY DEFINER VIEW `v` AS select 1");
+	CHECK_TEXT(my_ddl_with_definer("CREATE DEFINER=\"r\"@\"l\" PACKAGE \"p\" as end", "ORACLE,ANSI_QUOTES", "role", ""),
+		   "CREATE DEFINER=`role` PACKAGE \"p\" as end");
+	CHECK_TEXT(my_ddl_with_definer("CREATE FUNCTION `p`() RETURNS int RETURN DEFINER=1", NULL, "a", "b"),
+		   "CREATE FUNCTION `p`() RETURNS int RETURN DEFINER=1");
+}
+
+TEST("a comment that SHOW CREATE escapes comes back the same under NO_BACKSLASH_ESCAPES, and no word of the body changes")
+{
+	static const char mode[] = "NO_BACKSLASH_ESCAPES,ANSI_QUOTES";
+
+	CHECK_TEXT(my_ddl_comment("CREATE DEFINER=\"a\"@\"%\" PROCEDURE \"p\"(comment int, b enum('x\\','y'))\n    SQL SECURITY INVOKER\n    COMMENT "
+				  "'a\\\\b ''q'' \\n \\r'\nalter table t comment 'x\\\\y'", mode),
+		   "CREATE DEFINER=\"a\"@\"%\" PROCEDURE \"p\"(comment int, b enum('x\\','y'))\n    SQL SECURITY INVOKER\n    COMMENT "
+		   "'a\\b ''q'' \n \r'\nalter table t comment 'x\\\\y'");
+	CHECK_TEXT(my_ddl_comment("CREATE FUNCTION f(a int) RETURNS varchar(9) CHARSET utf8mb4 COLLATE utf8mb4_bin\n DETERMINISTIC COMMENT 'a\\\\' RETURN 1", mode),
+		   "CREATE FUNCTION f(a int) RETURNS varchar(9) CHARSET utf8mb4 COLLATE utf8mb4_bin\n DETERMINISTIC COMMENT 'a\\' RETURN 1");
+	CHECK_TEXT(my_ddl_comment("CREATE EVENT e ON SCHEDULE EVERY 1 DAY ON COMPLETION PRESERVE ENABLE COMMENT '\\\\' DO set @a = '\\\\'", mode),
+		   "CREATE EVENT e ON SCHEDULE EVERY 1 DAY ON COMPLETION PRESERVE ENABLE COMMENT '\\' DO set @a = '\\\\'");
+	static const char *const same[] = {"CREATE PROCEDURE p() alter table t comment 'x\\\\y'",
+					   "CREATE FUNCTION f() RETURNS int RETURN comment + 'x\\\\y'",
+					   "CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO alter table t comment 'x\\\\y'", "CREATE PROCEDURE p(", "CREATE"};
+	for (size_t i = 0; i < ARRAY_LEN(same); i++)
+		CHECK_TEXT(my_ddl_comment(same[i], mode), same[i]);
+	CHECK_TEXT(my_ddl_comment("CREATE PROCEDURE p() COMMENT 'a\\\\' select 1", ""), "CREATE PROCEDURE p() COMMENT 'a\\\\' select 1");
 }
 
 TEST("words end where the rules of their sql_mode end them")

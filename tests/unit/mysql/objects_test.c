@@ -94,20 +94,25 @@ TEST("the status of an event comes back with its definer, and that of a disabled
 {
 	CLEANUP(buf_release) struct buf b = BUF_INIT;
 	struct my_object o = whole(OBJECT_EVENT);
-	char disabled[] = "DISABLED", replica[] = "REPLICA_SIDE_DISABLED";
+	char disabled[] = "DISABLED", replica[] = "REPLICA_SIDE_DISABLED", role[] = "role";
 
-	my_put_event_status(&o, MY_DEFINER_KEEP, false, &b);
-	CHECK_STR(buf_str(&b), "ALTER DEFINER = `app`@`%` EVENT `e v` ENABLE");
+	my_put_event_status(&o, false, &b);
+	CHECK_STR(buf_str(&b), "ALTER DEFINER=`app`@`%` EVENT `e v` ENABLE");
 	buf_clear(&b);
+	o.definer = role;
+	my_put_event_status(&o, false, &b);
+	CHECK_STR(buf_str(&b), "ALTER DEFINER=`role` EVENT `e v` ENABLE");
+	buf_clear(&b);
+	o.definer = NULL;
 	o.status = replica;
-	my_put_event_status(&o, MY_DEFINER_STRIP, true, &b);
+	my_put_event_status(&o, true, &b);
 	CHECK_STR(buf_str(&b), "ALTER EVENT `e v` DISABLE ON REPLICA");
 	buf_clear(&b);
-	my_put_event_status(&o, MY_DEFINER_STRIP, false, &b);
+	my_put_event_status(&o, false, &b);
 	CHECK_STR(buf_str(&b), "ALTER EVENT `e v` DISABLE ON SLAVE");
 	buf_clear(&b);
 	o.status = disabled;
-	my_put_event_status(&o, MY_DEFINER_KEEP, false, &b);
+	my_put_event_status(&o, false, &b);
 	CHECK_STR(buf_str(&b), "");
 }
 

@@ -116,6 +116,28 @@ TEST("MySQL: rights are read from SHOW GRANTS: on all, on a database, on those t
 	CHECK(!my_rights_have(r, "UPDATE", "shop_1") && !my_rights_have(r, "EXECUTE", "shop_1"));
 }
 
+TEST("MySQL: of the patterns that an account's rights on a database stand under only the narrowest counts, and a new right goes there")
+{
+	CLEANUP(buf_release) struct buf b = BUF_INIT;
+	CLEANUP(my_rights_freep) struct my_rights *r = rights((const char *const[]){
+		"GRANT USAGE ON *.* TO `u`@`%`",
+		"GRANT SELECT ON `shop_1`.* TO `u`@`%`",
+		"GRANT EVENT ON `shop\\_1`.* TO `u`@`%`",
+		"GRANT TRIGGER ON `s%`.* TO `u`@`%`",
+		"GRANT SHOW VIEW ON `s%`.* TO `a role`",
+		NULL,
+	});
+
+	CHECK(my_rights_have(r, "EVENT", "shop_1") && !my_rights_have(r, "SELECT", "shop_1") && !my_rights_have(r, "TRIGGER", "shop_1"));
+	CHECK(!my_rights_have(r, "SELECT", "shop221") && my_rights_have(r, "SELECT", "shopx1"));
+	CHECK(!my_rights_have(r, "TRIGGER", "shopx1") && my_rights_have(r, "TRIGGER", "salon") && my_rights_have(r, "SHOW VIEW", "shop_1"));
+	my_rights_place(r, "salon", &b);
+	CHECK_STR(buf_str(&b), "`s%`.*");
+	buf_clear(&b);
+	my_rights_place(r, "o_d`d", &b);
+	CHECK_STR(buf_str(&b), "`o\\_d``d`.*");
+}
+
 TEST("MySQL: all privileges hold each, and a partial revoke takes one away from a database")
 {
 	CLEANUP(my_rights_freep) struct my_rights *r = rights((const char *const[]){
