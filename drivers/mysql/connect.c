@@ -54,13 +54,14 @@ static enum status describe(struct my_conn *c, struct error *err)
 
 static enum status refused(struct run *run, struct my_call *k, const struct my_connect_params *p, struct error *err)
 {
+	CLEANUP(error_release) struct error own = ERROR_INIT;
 	struct my_conn *c = k->c;
 
 	if (!k->why.code) {
 		my_connect_error(k, err);
 		return err->code;
 	}
-	bool late = k->why.code == ST_DEADLINE && !run_check(run, &(struct error)ERROR_INIT);
+	bool late = k->why.code == ST_DEADLINE && !run_check(run, &own);
 	error_move(err, &k->why);
 	if (!late)
 		return error_add(err, "%s at %s", my_product(c), c->where);

@@ -156,7 +156,9 @@ static enum status open_once(struct run *run, struct conn *c, const char *databa
 	c->database = xstrdup(database);
 	if (poll_connect(&bounded, c->pg, NULL, NULL, err)) {
 		describe(c);
-		if (err->code == ST_DEADLINE && !run_check(run, &(struct error)ERROR_INIT)) {
+		CLEANUP(error_release) struct error own = ERROR_INIT;
+
+		if (err->code == ST_DEADLINE && !run_check(run, &own)) {
 			error_set(err, ST_UNREACHABLE, "PostgreSQL at %s did not answer within %" PRId64 " s", c->where,
 				  limit.us / 1000000);
 			err->retry = true;
