@@ -13,6 +13,7 @@
 
 #define WAIT DURATION_SECONDS(3600)
 #define CHECK_ROWS 64
+#define KILL_WITHIN DURATION_SECONDS(2)
 
 /* What my_conn_interrupt needs. The descriptor is a second one of the same link: libmariadb closes its own when a link breaks, and its
  * number may then be somebody else's. */
@@ -81,33 +82,35 @@ void my_conn_interrupt(struct my_conn *c)
 	cut(c);
 }
 
-void my_conn_kill(const struct endpoint *e, uint64_t id)
+/* Over a session of its own. Once; failures do not matter. */
+static void kill_session(struct my_conn *c)
 {
 	static _Thread_local bool killing;
-	CLEANUP(my_conn_freep) struct my_conn *c = NULL;
+	CLEANUP(my_conn_freep) struct my_conn *other = NULL;
 	CLEANUP(error_release) struct error ignored = ERROR_INIT;
-	struct run none = RUN_INIT, soon = run_within(&none, DURATION_MS(900));
+	struct run none = RUN_INIT, soon = run_within(&none, KILL_WITHIN);
 
-	if (killing || !id)
+	if (killing || !c->id)
 		return;
 	killing = true;
-	if (!my_conn_open(&soon, e, NULL, false, &c, &ignored))
-		(void)!my_conn_commandf(&soon, c, &ignored, "KILL %" PRIu64, id);
+	if (!my_conn_open(&soon, c->e, NULL, false, &other, &ignored))
+		(void)!my_conn_commandf(&soon, other, &ignored, "KILL %" PRIu64, c->id);
+	c->id = 0;
 	killing = false;
 }
 
 enum status my_call_failed(struct my_call *k, struct error *err)
 {
 	struct my_conn *c = k->c;
+	bool interrupted = my_conn_was_interrupted(c);
 
-	if (my_conn_was_interrupted(c))
-		return error_set(err, ST_CANCELLED, "the session was interrupted");
-	if (!k->why.code)
+	if (!interrupted && !k->why.code)
 		return my_conn_error(c, err);
-	error_move(err, &k->why);
 	cut(c);
-	/* The statement would go on in the server, with its locks, until it notices. */
-	my_conn_kill(c->e, c->id);
+	kill_session(c);
+	if (interrupted)
+		return error_set(err, ST_CANCELLED, "the session was interrupted");
+	error_move(err, &k->why);
 	return error_add(err, "%s at %s", my_product(c), c->where);
 }
 

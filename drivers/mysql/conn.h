@@ -3,8 +3,9 @@
  *
  * A conn belongs to one thread; only my_conn_interrupt may come from another. After any failure that is not the server's answer to a
  * statement (ST_CANCELLED, ST_DEADLINE, ST_UNREACHABLE) the session is lost and only my_conn_freep is left; nothing reconnects. Nothing
- * comes from the environment or from option files. Errors carry the server's number in err->native ("1412"). Where a cancel or a deadline
- * ends a statement, the session is killed on the server too (my_conn_kill).
+ * comes from the environment or from option files. Errors carry the server's number in err->native ("1412"). Where a cancel, a
+ * deadline or an interrupt ends a statement, the session is killed on the server too, over another one, within two seconds: a statement
+ * that sends no rows would go on there, with its locks.
  *
  * URLs: mysql://USER@HOST:PORT/DATABASE is TCP, also for localhost; without a host, or with ?socket=PATH, a socket. Options: socket,
  * connect_timeout, ssl-mode, ssl-ca. TLS: prefer takes it where the server has it, but not on loopback; require and verify-ca look at the
@@ -27,7 +28,7 @@ struct my_conn {
 	int version;         /* 101119, 90704 */
 	bool mariadb;        /* else MySQL, or what calls itself so */
 	bool loopback;       /* socket or loopback address */
-	uint64_t id;         /* of the session on the server */
+	uint64_t id;         /* of the session on the server; 0 once it was killed */
 	struct my_conn_cancel *cancel;
 };
 
@@ -36,11 +37,8 @@ struct my_conn {
 enum status my_conn_open(struct run *run, const struct endpoint *e, const char *database, bool local, struct my_conn **c,
 		      struct error *err) MUST_CHECK;
 void my_conn_freep(struct my_conn **c);
-/* Any thread, at once: cuts the link. Calls on c then fail with ST_CANCELLED. What runs on the server ends when it notices: for a
- * statement that sends no rows see my_conn_kill. */
+/* Any thread, at once: cuts the link. Calls on c then fail with ST_CANCELLED. */
 void my_conn_interrupt(struct my_conn *c);
-/* KILL of the session with this number, over a session of its own; at most a second. Failures do not matter. */
-void my_conn_kill(const struct endpoint *e, uint64_t id);
 /* Whether the server has ended a session that waits between statements (a ping). */
 enum status my_conn_alive(struct run *run, struct my_conn *c, struct error *err) MUST_CHECK;
 /* Database named in the endpoint's URL; NULL none. Owned by the caller. ST_CONFIG where the URL cannot be read. */

@@ -86,8 +86,5 @@ enum status my_load_end(struct run *run, void *load, struct error *err)
 		return error_set(err, ST_CANCELLED, "the restore was interrupted");
 	if (!finish(&mine, l, err))
 		return ST_OK;
-	/* An ALTER would go on in the server, with its locks. */
-	if (err->code == ST_CANCELLED)
-		my_conn_kill(l->e, l->conn->id);
 	return my_load_failed(err);
 }

@@ -231,13 +231,11 @@ static enum status commit_unit(struct run *run, struct unit *n, enum load_state 
 	return ST_OK;
 }
 
-/* The session is used again where it still stands; one that was interrupted must not go on in the server with its locks. */
+/* The session is used again where it still stands. */
 static void roll_back(struct run *run, struct unit *n, const struct error *why)
 {
 	CLEANUP(error_release) struct error ignored = ERROR_INIT;
 
-	if (n->w->c && why->code == ST_CANCELLED)
-		my_conn_kill(n->w->l->e, n->w->c->id);
 	if (n->w->c && why->code != ST_UNREACHABLE && why->code != ST_CANCELLED && why->code != ST_DEADLINE)
 		(void)!my_conn_command(run, n->w->c, "ROLLBACK", &ignored);
 }

@@ -158,7 +158,6 @@ static void check_interrupt(struct my_test_server *s)
 	CHECK_ERR(my_conn_command(&run, c, "DO 1", &err), err, ST_CANCELLED, "interrupted");
 	thread_join(&l.thread);
 	my_conn_freep(&c);
-	my_conn_kill(&s->e, id);
 	check_gone(s, id);
 }
 
