@@ -47,6 +47,19 @@ const struct driver *driver_named(const char *name)
 	return NULL;
 }
 
+static bool matches(const struct strlist *patterns, const char *name) { return patterns && strlist_matches(patterns, name); }
+
+bool dump_wants(const struct strlist *databases, const struct strlist *exclude, const char *of_url, const char *name)
+{
+	if (matches(exclude, name))
+		return false;
+	if (databases && databases->len)
+		return matches(databases, name);
+	return !of_url || !strcmp(of_url, name);
+}
+
+bool dump_must_have(const struct strlist *exclude, const char *item) { return !strpbrk(item, "*?[") && !matches(exclude, item); }
+
 /* Each capability stands for a set of pointers: all there, or none. */
 enum status driver_check(const struct driver *d, struct error *err)
 {

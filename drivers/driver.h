@@ -245,6 +245,12 @@ struct driver {
 extern const struct driver *const drivers[];
 enum status driver_for_url(const char *url, const struct driver **d, struct error *err) MUST_CHECK;
 const struct driver *driver_named(const char *name);
+
+/* Which databases a dump is of: those that fit `databases`, else the one of the URL, else all; never those that fit `exclude`. Lists and of_url
+ * may be NULL. */
+bool dump_wants(const struct strlist *databases, const struct strlist *exclude, const char *of_url, const char *name);
+/* Whether an item of `databases` is a name, so that its database has to be there, and no pattern. */
+bool dump_must_have(const struct strlist *exclude, const char *item);
 /* ST_FAILED where capabilities and pointers disagree. Called once at start. */
 enum status driver_check(const struct driver *d, struct error *err) MUST_CHECK;
 

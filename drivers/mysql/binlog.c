@@ -40,12 +40,11 @@ static void choosing_release(struct choosing *k)
 
 static enum status is_galera(struct run *run, struct my_conn *c, bool *galera, struct error *err)
 {
-	CLEANUP(my_conn_result_free) MYSQL_RES *r = NULL;
+	CLEANUP(cstr_release) char *on = NULL;
 
-	if (my_conn_query(run, c, "SHOW VARIABLES LIKE 'wsrep_on'", &r, err))
+	if (my_conn_shown(run, c, "SHOW VARIABLES LIKE 'wsrep_on'", &on, err))
 		return err->code;
-	MYSQL_ROW row = r ? mysql_fetch_row(r) : NULL;
-	*galera = row && my_field_bool(row[1]);
+	*galera = my_field_bool(on);
 	return ST_OK;
 }
 

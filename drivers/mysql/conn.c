@@ -221,7 +221,7 @@ enum status my_conn_query(struct run *run, struct my_conn *c, const char *sql, M
 	return ST_OK;
 }
 
-enum status my_conn_value(struct run *run, struct my_conn *c, const char *sql, char **value, struct error *err)
+static enum status one_field(struct run *run, struct my_conn *c, const char *sql, unsigned column, char **value, struct error *err)
 {
 	CLEANUP(my_conn_result_free) MYSQL_RES *r = NULL;
 
@@ -229,9 +229,19 @@ enum status my_conn_value(struct run *run, struct my_conn *c, const char *sql, c
 	if (my_conn_query(run, c, sql, &r, err))
 		return err->code;
 	MYSQL_ROW row = r ? mysql_fetch_row(r) : NULL;
-	if (row && mysql_num_fields(r) && row[0])
-		*value = xstrdup(row[0]);
+	if (row && mysql_num_fields(r) > column && row[column])
+		*value = xstrdup(row[column]);
 	return ST_OK;
+}
+
+enum status my_conn_value(struct run *run, struct my_conn *c, const char *sql, char **value, struct error *err)
+{
+	return one_field(run, c, sql, 0, value, err);
+}
+
+enum status my_conn_shown(struct run *run, struct my_conn *c, const char *sql, char **value, struct error *err)
+{
+	return one_field(run, c, sql, 1, value, err);
 }
 
 static enum status each_row(struct my_call *k, MYSQL_RES *r, my_conn_row_fn *fn, void *ctx, struct error *err)

@@ -17,6 +17,7 @@
 #include <mysql.h>
 
 #include "drivers/mysql/params.h"
+#include "drivers/mysql/quote.h"
 
 struct my_conn_cancel;
 
@@ -55,6 +56,8 @@ enum status my_conn_commandf(struct run *run, struct my_conn *c, struct error *e
 enum status my_conn_query(struct run *run, struct my_conn *c, const char *sql, MYSQL_RES **r, struct error *err) MUST_CHECK;
 /* First column of the first row; NULL where null or no row. Owned by the caller. */
 enum status my_conn_value(struct run *run, struct my_conn *c, const char *sql, char **value, struct error *err) MUST_CHECK;
+/* The second column likewise, as SHOW VARIABLES, SHOW STATUS and SHOW CREATE have the value there. */
+enum status my_conn_shown(struct run *run, struct my_conn *c, const char *sql, char **value, struct error *err) MUST_CHECK;
 /* Rows as they come; memory is that of a row. The server's error after the last row (1412 comes so) is an error. fn's failure ends the
  * session. field NULL: null. */
 typedef enum status my_conn_row_fn(void *ctx, char *const *field, const unsigned long *len, unsigned fields, struct error *err);
@@ -77,20 +80,12 @@ enum status my_conn_load(struct run *run, struct my_conn *c, const char *sql, co
 		      unsigned *warnings, struct error *err) MUST_CHECK;
 /* The server's error number in err, 0 none. */
 unsigned my_conn_errno(const struct error *err);
+#define MY_LOCK_TIMEOUT 1205u /* a lock was waited for in vain */
+/* A failure that is no answer of the server: the session is lost. */
+bool my_conn_lost(const struct error *err);
 
 /* Fields of a row; text is NULL where null. */
 uint64_t my_field_u64(const char *text); /* 0 where null or no number */
 bool my_field_bool(const char *text);    /* 1, YES, ON, Y */
-
-/* ---- SQL text ---- */
-
-void my_sql_ident(struct buf *to, const char *name);                       /* `quoted` */
-void my_sql_name(struct buf *to, const char *database, const char *name);  /* `database`.`name`; database NULL: only the name */
-void my_sql_literal(struct buf *to, const char *text);                     /* 'quoted', right under every sql_mode: hex where it has a backslash */
-void my_sql_literal_n(struct buf *to, const void *p, size_t n);            /* the same: UTF-8 text, which may hold NUL */
-/* _binary '...': bytes that go into a column as they are, whatever its type and character set (not MySQL's JSON, not BIT, not GEOMETRY). */
-void my_sql_bytes(struct buf *to, const void *p, size_t n);
-/* As people write it: DATABASE.TABLE with double quotes only where needed. */
-void my_sql_shown(struct buf *to, const char *name);
 
 #endif

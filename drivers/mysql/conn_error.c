@@ -56,7 +56,7 @@ static const struct {
 	{3169, ST_UNREACHABLE, true, NULL},
 	{4031, ST_UNREACHABLE, true, NULL},
 	{1153, ST_SERVER, false, "Raise max_allowed_packet of the server."},
-	{1205, ST_SERVER, true, AGAIN},
+	{MY_LOCK_TIMEOUT, ST_SERVER, true, AGAIN},
 	{1213, ST_SERVER, true, NULL},
 	{1317, ST_SERVER, true, NULL},
 	{1969, ST_SERVER, true, NULL},

@@ -1,6 +1,7 @@
 #include "drivers/mysql/ddl.h"
 
 #include "drivers/mysql/ddl_lex.h"
+#include "drivers/mysql/quote.h"
 
 enum item_kind { ITEM_COLUMN, ITEM_PRIMARY, ITEM_UNIQUE, ITEM_KEY, ITEM_FULLTEXT, ITEM_FOREIGN, ITEM_OTHER };
 
@@ -276,7 +277,7 @@ char *my_ddl_renamed(const char *create, const char *name)
 
 	if (!read_head(&l, kind, &old))
 		return NULL;
-	my_lex_quote(&quoted, name);
+	my_sql_ident(&quoted, name);
 	my_edit_put(&e, old.p, old.p + old.n, buf_str(&quoted));
 	return my_edit_end(&e);
 }
@@ -289,7 +290,7 @@ char *my_ddl_alter_database(const char *create, const char *name)
 	if (!read_head(&l, (const char *const[]){"DATABASE", NULL}, &old))
 		return NULL;
 	buf_puts(&b, "ALTER DATABASE ");
-	my_lex_quote(&b, name);
+	my_sql_ident(&b, name);
 	buf_puts(&b, old.p + old.n);
 	return buf_detach(&b);
 }

@@ -38,6 +38,8 @@ char *my_ddl_event_disabled(const char *create, const char *sql_mode);
 char *my_ddl_comment(const char *create, const char *sql_mode);
 /* With this account in place of its definer; name NULL: without DEFINER = account. host "": a role of MariaDB. */
 char *my_ddl_with_definer(const char *create, const char *sql_mode, const char *name, const char *host);
+/* "`app`@`%`"; host "": a role. */
+void my_put_account(const char *name, const char *host, struct buf *to);
 /* "DEFINER=`app`@`%` ". */
 void my_put_definer(const char *name, const char *host, struct buf *to);
 /* "app@%"; "app" of a role; NULL where there is none. */

@@ -141,17 +141,6 @@ bool my_lex_named(const struct my_lex *l, const char *name)
 	return !strcmp(own, name);
 }
 
-void my_lex_quote(struct buf *to, const char *name)
-{
-	buf_putc(to, '`');
-	for (; *name; name++) {
-		if (*name == '`')
-			buf_putc(to, '`');
-		buf_putc(to, *name);
-	}
-	buf_putc(to, '`');
-}
-
 void my_edit_put(struct my_edit *e, const char *from, const char *to, const char *instead)
 {
 	buf_put(&e->out, e->done, (size_t)(from - e->done));

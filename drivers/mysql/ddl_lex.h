@@ -32,9 +32,6 @@ bool my_lex_name(const struct my_lex *l); /* plain or quoted */
 char *my_lex_unquoted(const struct my_lex *l);
 bool my_lex_named(const struct my_lex *l, const char *name);
 
-/* The name in backticks. */
-void my_lex_quote(struct buf *to, const char *name);
-
 /* Pieces of a text that are taken away or replaced, in order of their place. */
 struct my_edit {
 	struct buf out;

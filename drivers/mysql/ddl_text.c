@@ -1,6 +1,7 @@
 /* Functions, triggers, events, views: the few words that a restore must change. */
 #include "drivers/mysql/ddl.h"
 #include "drivers/mysql/ddl_lex.h"
+#include "drivers/mysql/quote.h"
 
 static bool more(const struct my_lex *l) { return l->kind != MY_WORD_END && l->kind != MY_WORD_BAD; }
 
@@ -137,14 +138,19 @@ static bool find_definer(struct my_lex *l, const char **from, char **account)
 	return more(l);
 }
 
+void my_put_account(const char *name, const char *host, struct buf *to)
+{
+	my_sql_ident(to, name);
+	if (*host) {
+		buf_putc(to, '@');
+		my_sql_ident(to, host);
+	}
+}
+
 void my_put_definer(const char *name, const char *host, struct buf *to)
 {
 	buf_puts(to, "DEFINER=");
-	my_lex_quote(to, name);
-	if (*host) {
-		buf_putc(to, '@');
-		my_lex_quote(to, host);
-	}
+	my_put_account(name, host, to);
 	buf_putc(to, ' ');
 }
 

@@ -85,8 +85,8 @@ void my_definers_apply(const struct my_definers *d, struct my_load_wish *w, stru
 			continue;
 		while (k < d->from.len && strcmp(d->from.item[k], o->definer))
 			k++;
-		if (k < d->from.len && mapped && !strlist_has(mapped, d->from.item[k]))
-			strlist_add(mapped, d->from.item[k]);
+		if (k < d->from.len && mapped)
+			strlist_add_once(mapped, d->from.item[k]);
 		if (k < d->from.len)
 			change(o, d->to.item[k]);
 		else if (d->strip)
@@ -102,8 +102,8 @@ static bool is_made_of(const struct my_load_wish *w, const struct my_object *o)
 void my_definers_needed(const struct my_load_wish *w, struct strlist *to)
 {
 	for (size_t i = 0; i < w->objects; i++)
-		if (is_made_of(w, &w->object[i]) && !strlist_has(to, w->object[i].definer))
-			strlist_add(to, w->object[i].definer);
+		if (is_made_of(w, &w->object[i]))
+			strlist_add_once(to, w->object[i].definer);
 }
 
 void my_definers_shown(const struct my_load_wish *w, const struct strlist *definers, struct buf *to)
@@ -126,8 +126,6 @@ void my_definers_shown(const struct my_load_wish *w, const struct strlist *defin
 
 /* ---- accounts ---- */
 
-static bool lost(const struct error *err) { return err->code && !my_conn_errno(err); }
-
 /* *answer stays as it is where this account may not look. */
 static enum status is_account(struct run *run, struct my_conn *c, const char *definer, const char *question, bool *answer, struct error *err)
 {
@@ -144,7 +142,7 @@ static enum status is_account(struct run *run, struct my_conn *c, const char *de
 		*answer = my_field_u64(n) > 0;
 		return ST_OK;
 	}
-	return lost(&why) ? error_move(err, &why) : ST_OK;
+	return my_conn_lost(&why) ? error_move(err, &why) : ST_OK;
 }
 
 enum status my_definers_missing(struct run *run, struct my_conn *c, const struct strlist *definers, struct strlist *missing,
@@ -220,8 +218,7 @@ static enum status list_definers(struct run *run, struct my_conn *c, const char 
 	if (my_list(run, c, buf_str(&sql), &all, err))
 		return error_add(err, "to whom the objects of the database %s belong", database);
 	for (size_t i = 0; i < all.len; i++)
-		if (!strlist_has(to, all.item[i]))
-			strlist_add(to, all.item[i]);
+		strlist_add_once(to, all.item[i]);
 	return ST_OK;
 }
 

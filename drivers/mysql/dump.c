@@ -53,7 +53,7 @@ static enum status open_guard(struct run *run, struct my_dump *d, struct error *
 	}
 	if (my_conn_errno(err) == 1227)
 		error_hint(err, "GRANT BACKUP_ADMIN ON *.* to the account of the backup, or leave lock_ddl out.");
-	if (my_conn_errno(err) == 1205)
+	if (my_conn_errno(err) == MY_LOCK_TIMEOUT)
 		error_hint(err, "A change of a table runs for longer than lock_timeout. Run again when it is over.");
 	return error_add(err, "LOCK INSTANCE FOR BACKUP");
 }

@@ -1,8 +1,6 @@
 /* Which databases a dump is of. */
 #include "drivers/mysql/dump.h"
 
-enum { SHOWN = 20 }; /* of a list in a hint */
-
 static bool matches(const struct strlist *patterns, const char *name) { return patterns && strlist_matches(patterns, name); }
 
 void my_dump_add_scope(struct my_dump *d, const char *name, const char *database)
@@ -11,23 +9,13 @@ void my_dump_add_scope(struct my_dump *d, const char *name, const char *database
 	d->scope[d->scopes++] = (struct my_scope){.name = xstrdup(name), .database = xstrdup(database)};
 }
 
-static bool is_wanted(const struct dump_request *q, const char *of_url, const char *name)
-{
-	if (matches(q->exclude, name))
-		return false;
-	if (q->databases && q->databases->len)
-		return matches(q->databases, name);
-	return !of_url || !strcmp(of_url, name);
-}
-
 static enum status no_database(const struct strlist *all, const char *name, struct error *err)
 {
 	CLEANUP(buf_release) struct buf seen = BUF_INIT;
 
-	for (size_t i = 0; i < all->len && i < SHOWN; i++)
-		buf_printf(&seen, "%s%s", i ? ", " : "", all->item[i]);
+	my_put_names(&seen, all);
 	error_set(err, ST_NOT_FOUND, "there is no database %s on this server, or this account may not see it", name);
-	return error_hint(err, "The account sees %s%s.", all->len ? buf_str(&seen) : "none", all->len > SHOWN ? ", ..." : "");
+	return error_hint(err, "The account sees %s.", buf_str(&seen));
 }
 
 static enum status check_named(const struct my_dump *d, const struct dump_request *q, const char *of_url, const struct strlist *all,
@@ -41,7 +29,7 @@ static enum status check_named(const struct my_dump *d, const struct dump_reques
 		named = &url_only;
 	for (size_t i = 0; i < named->len; i++) {
 		const char *name = named->item[i];
-		bool found = strpbrk(name, "*?[") || matches(q->exclude, name);
+		bool found = !dump_must_have(q->exclude, name);
 
 		for (size_t k = 0; !found && k < d->scopes; k++)
 			found = !strcmp(d->scope[k].name, name);
@@ -71,7 +59,7 @@ enum status my_dump_choose(struct run *run, struct my_dump *d, const struct dump
 		return err->code;
 	strlist_sort(&all);
 	for (size_t i = 0; i < all.len; i++) {
-		if (is_wanted(q, of_url, all.item[i]))
+		if (dump_wants(q->databases, q->exclude, of_url, all.item[i]))
 			my_dump_add_scope(d, all.item[i], all.item[i]);
 		else if (!matches(q->exclude, all.item[i]))
 			strlist_add(&info->uncovered, all.item[i]);

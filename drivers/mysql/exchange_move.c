@@ -3,7 +3,6 @@
 #include "drivers/mysql/object_settings.h"
 #include "util/failpoint.h"
 
-#define LOCK_TIMEOUT 1205u
 #define LOCK_SECONDS ((int64_t)5) /* of one try: others queue behind it */
 
 /* Tables change databases by one RENAME TABLE. Triggers cannot move, and programs, views and events belong to their database: they are
@@ -172,7 +171,7 @@ static enum status move_tables(struct run *run, struct my_mover *m, struct error
 	seconds = seconds < 1 ? 1 : seconds > LOCK_SECONDS ? LOCK_SECONDS : seconds;
 	if (my_conn_commandf(run, m->s->c, err, "SET SESSION lock_wait_timeout = %" PRId64, seconds))
 		return err->code;
-	while (try_move(run, m, err) && my_conn_errno(err) == LOCK_TIMEOUT && run_mono(run).us < give_up.us)
+	while (try_move(run, m, err) && my_conn_errno(err) == MY_LOCK_TIMEOUT && run_mono(run).us < give_up.us)
 		error_release(err);
 	return err->code;
 }
@@ -264,7 +263,7 @@ static enum status move(struct run *run, struct my_mover *m, struct error *err)
 	/* Without an answer nobody knows what was done: the next call looks. */
 	if (!my_conn_errno(err) || err->code == ST_CANCELLED || err->code == ST_UNREACHABLE || err->code == ST_DEADLINE)
 		return err->code;
-	if (my_conn_errno(err) == LOCK_TIMEOUT) {
+	if (my_conn_errno(err) == MY_LOCK_TIMEOUT) {
 		error_set(err, ST_LOCKED, "other sessions keep tables of %s or %s in use", s->out, s->in);
 		error_hint(err, "All is as it was. SHOW FULL PROCESSLIST names the sessions.");
 	}

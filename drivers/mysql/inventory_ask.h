@@ -29,7 +29,7 @@ struct my_taking {
 	const char *database;
 	const struct inventory_sink *to;
 	struct strlist tables, counted, sequences; /* sorted; counted: those with an AUTO_INCREMENT */
-	bool beside; /* a copy under another name: definers need not have rights there */
+	bool beside; /* a copy under another name: definers need not have rights there, and events are parked */
 	bool perhaps; /* what is given now may be missing in the source */
 	bool partitioned, foreign; /* some table is, or has foreign keys: each such list opens all tables of MariaDB */
 };

@@ -25,9 +25,8 @@ static enum status seen_table(struct my_taking *t, const char *name, char *const
 	return my_inventory_grows(t, "auto increment", name, field[COUNTER], 1, err);
 }
 
-static enum status seen_foreign(struct my_taking *t, const char *name, char *const *field, struct error *err)
+static enum status seen_foreign(struct my_taking *t, const char *name UNUSED, char *const *field UNUSED, struct error *err UNUSED)
 {
-	(void)name, (void)field, (void)err;
 	t->foreign = true;
 	return ST_OK;
 }

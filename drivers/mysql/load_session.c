@@ -56,19 +56,13 @@ enum status my_tables_there(struct run *run, struct my_conn *c, const char *data
 
 enum status my_show_create(struct run *run, struct my_conn *c, const char *table, char **create, struct error *err)
 {
-	CLEANUP(my_conn_result_free) MYSQL_RES *r = NULL;
 	CLEANUP(buf_release) struct buf sql = BUF_INIT;
 
-	*create = NULL;
 	buf_puts(&sql, "SHOW CREATE TABLE ");
 	my_sql_ident(&sql, table);
-	if (my_conn_query(run, c, buf_str(&sql), &r, err))
+	if (my_conn_shown(run, c, buf_str(&sql), create, err))
 		return err->code;
-	MYSQL_ROW row = r ? mysql_fetch_row(r) : NULL;
-	if (!row || mysql_num_fields(r) < 2 || !row[1])
-		return error_set(err, ST_SERVER, "the server does not show how the table %s is made", table);
-	*create = xstrdup(row[1]);
-	return ST_OK;
+	return *create ? ST_OK : error_set(err, ST_SERVER, "the server does not show how the table %s is made", table);
 }
 
 /* ---- databases ---- */
@@ -157,7 +151,7 @@ enum status my_database_drop(struct run *run, struct my_conn *c, const char *nam
 	my_sql_ident(&sql, name);
 	if (!my_conn_command(run, c, buf_str(&sql), err))
 		return ST_OK;
-	if (my_conn_errno(err) == 1205)
+	if (my_conn_errno(err) == MY_LOCK_TIMEOUT)
 		error_hint(err, "Another session uses a table of it: SHOW FULL PROCESSLIST names it.");
 	return error_add(err, "dropping the database %s", name);
 }
@@ -188,18 +182,15 @@ static enum status registered(struct run *run, struct my_conn *c, struct strlist
 /* Without that right: MariaDB counts them for everybody; MySQL shows all threads to whoever reads this table. */
 static enum status counted(struct run *run, struct my_conn *c, struct strlist *who, bool *seen, struct error *err)
 {
-	CLEANUP(my_conn_result_free) MYSQL_RES *r = NULL;
+	CLEANUP(cstr_release) char *n = NULL;
 	CLEANUP(error_release) struct error why = ERROR_INIT;
 
-	enum status st = my_conn_query(run, c, c->mariadb ? "SHOW GLOBAL STATUS LIKE 'Slaves_connected'"
-				: "SELECT 'n', COUNT(*) FROM performance_schema.threads WHERE PROCESSLIST_COMMAND LIKE 'Binlog Dump%'", &r, &why);
-	if (st)
+	if (my_conn_shown(run, c, c->mariadb ? "SHOW GLOBAL STATUS LIKE 'Slaves_connected'"
+				: "SELECT 'n', COUNT(*) FROM performance_schema.threads WHERE PROCESSLIST_COMMAND LIKE 'Binlog Dump%'", &n, &why))
 		return may_not(&why) ? ST_OK : error_move(err, &why);
-	MYSQL_ROW row = r ? mysql_fetch_row(r) : NULL;
-	*seen = row != NULL;
-	uint64_t n = row ? my_field_u64(row[1]) : 0;
-	if (n)
-		strlist_take(who, xasprintf("%" PRIu64 " of them, which this account may not name", n));
+	*seen = n != NULL;
+	if (my_field_u64(n))
+		strlist_take(who, xasprintf("%" PRIu64 " of them, which this account may not name", my_field_u64(n)));
 	return ST_OK;
 }
 

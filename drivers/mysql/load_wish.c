@@ -1,7 +1,5 @@
 #include "drivers/mysql/load.h"
 
-enum { SHOWN = 20 }; /* of a list in a hint */
-
 /* ---- names as people write them ---- */
 
 /* One part: up to a dot outside double quotes; "" in quotes is one ". */
@@ -273,14 +271,15 @@ static enum status read_tables(const struct wisher *s, const struct strlist *nam
 
 static enum status no_table(const struct my_load_wish *w, const char *name, struct error *err)
 {
+	CLEANUP(strlist_release) struct strlist tables = STRLIST_INIT;
 	CLEANUP(buf_release) struct buf has = BUF_INIT;
-	size_t n = 0;
 
 	for (size_t i = 0; i < w->objects; i++)
-		if (w->object[i].kind == OBJECT_TABLE && ++n <= SHOWN)
-			buf_printf(&has, "%s%s", n > 1 ? ", " : "", w->object[i].name);
+		if (w->object[i].kind == OBJECT_TABLE)
+			strlist_add(&tables, w->object[i].name);
+	my_put_names(&has, &tables);
 	error_set(err, ST_NOT_FOUND, "the backup of the database %s has no table %s", w->scope, name);
-	return error_hint(err, "It has %s%s.", n ? buf_str(&has) : "none", n > SHOWN ? ", ..." : "");
+	return error_hint(err, "It has %s.", buf_str(&has));
 }
 
 static enum status check_asked(const struct wisher *s, struct error *err)

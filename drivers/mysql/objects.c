@@ -37,8 +37,6 @@ enum status my_reading_show(struct my_reading *r, const char *kind, const char *
 	return *row ? ST_OK : error_set(err, ST_SERVER, "SHOW CREATE %s %s gave nothing", kind, name);
 }
 
-static char *copy(const char *s) { return s ? xstrdup(s) : NULL; }
-
 /* ---- database, sequences, tables ---- */
 
 static enum status read_database(struct my_reading *r, struct error *err)
@@ -51,7 +49,7 @@ static enum status read_database(struct my_reading *r, struct error *err)
 		return err->code;
 	s = mysql_fetch_row(schema);
 	CLEANUP(my_object_release)
-	struct my_object o = {.kind = OBJECT_DATABASE, .name = xstrdup(r->database), .sql = copy(row[1]), .db_collation = s ? copy(s[0]) : NULL};
+	struct my_object o = {.kind = OBJECT_DATABASE, .name = xstrdup(r->database), .sql = my_reading_copy(row[1]), .db_collation = s ? my_reading_copy(s[0]) : NULL};
 	return r->fn(r->ctx, &o, err);
 }
 
@@ -69,7 +67,7 @@ static enum status read_sequence(struct my_reading *r, const char *name, struct 
 	if (!v || !v[0] || !v[1])
 		return error_set(err, ST_SERVER, "sequence %s has no value", name);
 	CLEANUP(my_object_release)
-	struct my_object o = {.kind = OBJECT_SEQUENCE, .name = xstrdup(name), .sql = copy(row[1]), .next = xasprintf("%s, 0, %s", v[0], v[1])};
+	struct my_object o = {.kind = OBJECT_SEQUENCE, .name = xstrdup(name), .sql = my_reading_copy(row[1]), .next = xasprintf("%s, 0, %s", v[0], v[1])};
 	return r->fn(r->ctx, &o, err);
 }
 
@@ -118,8 +116,8 @@ static enum status view_from_list(struct my_reading *r, const char *name, struct
 		buf_printf(&sql, " WITH %s CHECK OPTION", row[2]);
 	o->sql = my_ddl_unqualified(buf_str(&sql), r->database);
 	o->definer = my_ddl_definer(o->sql, NULL);
-	o->charset = copy(row[4]);
-	o->collation = copy(row[5]);
+	o->charset = my_reading_copy(row[4]);
+	o->collation = my_reading_copy(row[5]);
 	return ST_OK;
 }
 
@@ -147,8 +145,8 @@ static enum status read_view(struct my_reading *r, const char *name, struct erro
 		if (is_invalid(r, &o.invalid, err))
 			return err->code;
 		o.sql = my_ddl_unqualified(row[1], r->database);
-		o.charset = copy(row[2]);
-		o.collation = copy(row[3]);
+		o.charset = my_reading_copy(row[2]);
+		o.collation = my_reading_copy(row[3]);
 		o.definer = my_ddl_definer(o.sql, NULL);
 	} else {
 		if (my_conn_errno(err) != 1356)
@@ -244,7 +242,7 @@ static enum status within(struct my_reading *r, enum status (*work)(struct my_re
 		return error_add(err, "objects of database %s", r->database);
 	if (work(r, err))
 		error_add(err, "objects of database %s", r->database);
-	if (before && (!err->code || my_conn_errno(err)) && use(r->run, r->c, before, &why) && !err->code)
+	if (before && !my_conn_lost(err) && use(r->run, r->c, before, &why) && !err->code)
 		return error_move(err, &why);
 	return err->code;
 }

@@ -148,7 +148,7 @@ static enum status run_under(struct run *run, struct my_conn *c, const struct my
 		return err->code;
 	if (!set_up(run, c, o, client, &own, err) && my_conn_command(run, c, bytes ? bytes : sql, err))
 		explain(c, err);
-	if (err->code && !my_conn_errno(err))
+	if (my_conn_lost(err))
 		return err->code;
 	if (put_back(run, c, &own, &after) && !err->code)
 		return error_move(err, &after);

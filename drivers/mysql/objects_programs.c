@@ -2,15 +2,13 @@
 
 #include "drivers/mysql/ddl.h"
 
-static char *copy(const char *s) { return s ? xstrdup(s) : NULL; }
-
 /* A row of SHOW CREATE of a program: its text is in column `body`, mode before, character set and collations after it. */
 static enum status give_program(struct my_reading *r, struct my_object *o, MYSQL_ROW row, unsigned body, struct error *err)
 {
-	o->sql_mode = copy(row[1]);
-	o->charset = copy(row[body + 1]);
-	o->collation = copy(row[body + 2]);
-	o->db_collation = copy(row[body + 3]);
+	o->sql_mode = my_reading_copy(row[1]);
+	o->charset = my_reading_copy(row[body + 1]);
+	o->collation = my_reading_copy(row[body + 2]);
+	o->db_collation = my_reading_copy(row[body + 3]);
 	if (!row[body]) {
 		CLEANUP(cstr_release) char *what = xasprintf("the body of %s %s", my_object_kind_name(o->kind), o->name);
 
@@ -29,7 +27,7 @@ static enum status read_program(struct my_reading *r, struct my_object *o, const
 	if (my_reading_show(r, keyword, o->name, &res, &row, err))
 		return err->code;
 	if (o->kind == OBJECT_EVENT)
-		o->time_zone = copy(row[2]);
+		o->time_zone = my_reading_copy(row[2]);
 	return give_program(r, o, row, body, err);
 }
 
@@ -70,7 +68,7 @@ enum status my_reading_triggers(struct my_reading *r, struct error *err)
 		return err->code;
 	while ((row = mysql_fetch_row(res))) {
 		CLEANUP(my_object_release)
-		struct my_object o = {.kind = OBJECT_TRIGGER, .name = xstrdup(row[0]), .table = copy(row[1])};
+		struct my_object o = {.kind = OBJECT_TRIGGER, .name = xstrdup(row[0]), .table = my_reading_copy(row[1])};
 
 		/* One that fires at several events has a row for each (MariaDB 12). */
 		if (r->c->mariadb && r->c->version >= 120000) {
@@ -93,7 +91,7 @@ enum status my_reading_events(struct my_reading *r, struct error *err)
 		return err->code;
 	while ((row = mysql_fetch_row(res))) {
 		CLEANUP(my_object_release)
-		struct my_object o = {.kind = OBJECT_EVENT, .name = xstrdup(row[0]), .status = copy(row[1])};
+		struct my_object o = {.kind = OBJECT_EVENT, .name = xstrdup(row[0]), .status = my_reading_copy(row[1])};
 
 		if (read_program(r, &o, "EVENT", 3, err))
 			return err->code;

@@ -13,6 +13,9 @@ struct my_reading {
 	void *ctx;
 };
 
+/* A field that may be null. Owned by the caller. */
+static inline char *my_reading_copy(const char *field) { return field ? xstrdup(field) : NULL; }
+
 /* objects_rights.c: ST_DENIED with the GRANT to paste, where the server would show this account less than there is. */
 enum status my_reading_rights(struct my_reading *r, struct error *err) MUST_CHECK;
 /* ST_DENIED: what of the database may not be read; grant: without " TO account". */

@@ -1,5 +1,6 @@
 #include "drivers/mysql/objects_reading.h"
 
+#include "drivers/mysql/ddl.h"
 #include "drivers/mysql/server.h"
 
 /* Without these the server shows less and says nothing of it. */
@@ -11,8 +12,6 @@ static void missing_rights(const struct my_rights *r, const char *database, stru
 		if (!my_rights_have(r, right[i], database))
 			buf_printf(to, "%s%s", to->len ? ", " : "", right[i]);
 }
-
-static bool lost(const struct error *err) { return err->code && !my_conn_errno(err); }
 
 /* Whether the bodies of all routines may be read. *grant: what would do, a borrowed word of SQL. */
 static enum status routines_readable(struct my_reading *r, const struct my_rights *rights, bool *readable, const char **grant,
@@ -28,24 +27,19 @@ static enum status routines_readable(struct my_reading *r, const struct my_right
 	if (*readable || !table)
 		return ST_OK;
 	*readable = !my_conn_command(r->run, r->c, "SELECT 1 FROM mysql.proc LIMIT 0", &why);
-	return lost(&why) ? error_move(err, &why) : ST_OK;
+	return my_conn_lost(&why) ? error_move(err, &why) : ST_OK;
 }
 
 enum status my_reading_denied(struct my_reading *r, const char *what, const char *grant, struct error *err)
 {
 	CLEANUP(error_release) struct error why = ERROR_INIT;
-	CLEANUP(cstr_release) char *account = NULL;
+	CLEANUP(cstr_release) char *account = NULL, *name = NULL, *host = NULL;
 	CLEANUP(buf_release) struct buf to = BUF_INIT;
 
 	if (my_conn_value(r->run, r->c, "SELECT CURRENT_USER()", &account, &why) || !account)
 		return error_move(err, &why);
-	const char *at = strrchr(account, '@');
-	CLEANUP(cstr_release) char *name = at ? xstrndup(account, (size_t)(at - account)) : xstrdup(account);
-	my_sql_ident(&to, name);
-	if (at) {
-		buf_putc(&to, '@');
-		my_sql_ident(&to, at + 1);
-	}
+	my_text_account(account, &name, &host);
+	my_put_account(name, host, &to);
 	error_set(err, ST_DENIED, "the account %s may not read %s", account, what);
 	return error_hint(err, "%s TO %s;", grant, buf_str(&to));
 }

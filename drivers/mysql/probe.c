@@ -1,6 +1,8 @@
 #include "drivers/mysql/conn.h"
 
+#include "drivers/mysql/ddl.h"
 #include "drivers/mysql/mydriver.h"
+#include "drivers/mysql/objects.h"
 #include "drivers/mysql/server.h"
 #include "drivers/mysql/session.h"
 #include "drivers/mysql/snapshot.h"
@@ -68,8 +70,7 @@ static void grant(struct looking *l, const char *privileges, const char *on)
 {
 	CLEANUP(cstr_release) char *text = xasprintf("GRANT %s ON %s TO %s;", privileges, on, l->account);
 
-	if (!strlist_has(&l->p->missing, text))
-		strlist_add(&l->p->missing, text);
+	strlist_add_once(&l->p->missing, text);
 }
 
 static bool sees_routines(const struct looking *l, const char *database)
@@ -181,14 +182,12 @@ static enum status look_at_tables(struct looking *l, struct error *err)
 
 static enum status look_at_connections(struct looking *l, struct error *err)
 {
-	CLEANUP(my_conn_result_free) MYSQL_RES *r = NULL;
-	CLEANUP(cstr_release) char *most = NULL;
+	CLEANUP(cstr_release) char *connected = NULL, *most = NULL;
 
-	if (my_conn_query(l->run, l->c, "SHOW GLOBAL STATUS LIKE 'Threads_connected'", &r, err) ||
+	if (my_conn_shown(l->run, l->c, "SHOW GLOBAL STATUS LIKE 'Threads_connected'", &connected, err) ||
 	    my_conn_value(l->run, l->c, "SELECT @@global.max_connections", &most, err))
 		return err->code;
-	MYSQL_ROW row = mysql_fetch_row(r);
-	uint64_t used = row ? my_field_u64(row[1]) : 0, all = my_field_u64(most), left = all > used ? all - used : 0;
+	uint64_t used = my_field_u64(connected), all = my_field_u64(most), left = all > used ? all - used : 0;
 
 	if (left + 1 < CONNECTIONS_LEAST) /* this one is free then */
 		strlist_take(&l->p->impossible, xasprintf("only %" PRIu64 " connections are free: a backup with --jobs 2 needs %d", left + 1,
@@ -219,18 +218,15 @@ static enum status look_at_databases(struct looking *l, bool want_empty, struct 
 
 static enum status find_account(struct looking *l, struct error *err)
 {
-	CLEANUP(cstr_release) char *value = NULL;
+	CLEANUP(cstr_release) char *value = NULL, *name = NULL, *host = NULL;
 	CLEANUP(buf_release) struct buf text = BUF_INIT;
 
 	if (my_conn_value(l->run, l->c, "SELECT CURRENT_USER()", &value, err))
 		return err->code;
-	char *at = value ? strrchr(value, '@') : NULL;
-	if (!at)
+	if (!value || !strchr(value, '@'))
 		return error_set(err, ST_SERVER, "the server does not say which account this is");
-	*at = 0;
-	my_sql_ident(&text, value);
-	buf_putc(&text, '@');
-	my_sql_ident(&text, at + 1);
+	my_text_account(value, &name, &host);
+	my_put_account(name, host, &text);
 	l->account = buf_detach(&text);
 	return ST_OK;
 }

@@ -88,3 +88,14 @@ unsigned my_conn_errno(const struct error *err)
 
 	return n < 100000 ? (unsigned)n : 0;
 }
+
+bool my_conn_lost(const struct error *err) { return err->code && !my_conn_errno(err); }
+
+void my_put_names(struct buf *to, const struct strlist *names)
+{
+	enum { SHOWN = 20 };
+
+	for (size_t i = 0; i < names->len && i < SHOWN; i++)
+		buf_printf(to, "%s%s", i ? ", " : "", names->item[i]);
+	buf_puts(to, !names->len ? "none" : names->len > SHOWN ? ", ..." : "");
+}

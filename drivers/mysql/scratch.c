@@ -53,8 +53,7 @@ static void list_folders(struct strlist *to)
 		path += n + (path[n] == ':');
 	}
 	for (size_t i = 0; i < ARRAY_LEN(usual); i++)
-		if (!strlist_has(to, usual[i]))
-			strlist_add(to, usual[i]);
+		strlist_add_once(to, usual[i]);
 }
 
 /* "10.11.19-MariaDB-log" -> 1011; 0 where it is no version. */

@@ -27,6 +27,8 @@ struct my_server {
 #define MY_REPLICA_HINT "Start it; where this server is no replica any more, RESET REPLICA ALL says so."
 enum status my_server_look(struct run *run, struct my_conn *c, struct my_server *s, struct error *err) MUST_CHECK;
 void my_server_release(struct my_server *s);
+/* The statement that tells file, position and filters of the server's own binlog, and on MySQL its GTID set. */
+const char *my_binlog_status_sql(const struct my_conn *c);
 /* Whether changes of some databases are not in the binlog (binlog_do_db, binlog_ignore_db). Who may not ask is told so by a note. */
 enum status my_binlog_leaves_out(struct run *run, struct my_conn *c, bool *leaves_out, struct error *err) MUST_CHECK;
 

@@ -118,12 +118,6 @@ static enum status by_log_status(struct run *run, const struct my_snapshot_reque
 	return *done ? log_status_point(after, p, err) : ST_OK;
 }
 
-static enum status add_on(void *ctx, char *const *field, const unsigned long *len UNUSED, unsigned fields UNUSED, struct error *err UNUSED)
-{
-	*(bool *)ctx = my_field_bool(field[1]);
-	return ST_OK;
-}
-
 static bool all_by_gtid(const struct my_upstream *u)
 {
 	bool all = true;
@@ -137,7 +131,8 @@ static bool all_by_gtid(const struct my_upstream *u)
  * MariaDB keeps their GTIDs. */
 static enum status is_ordered(struct run *run, const struct my_snapshot_request *q, struct my_point *p, bool *whole, struct error *err)
 {
-	bool updates = false, leaves_out = false;
+	CLEANUP(cstr_release) char *updates = NULL;
+	bool leaves_out = false;
 
 	*whole = q->server->binlog;
 	if (!*whole || my_binlog_leaves_out(run, q->c[0], &leaves_out, err))
@@ -149,10 +144,10 @@ static enum status is_ordered(struct run *run, const struct my_snapshot_request 
 		return err->code;
 	if (p->applied_sql && p->gtid_before && *p->gtid_before && all_by_gtid(&p->before))
 		return ST_OK;
-	if (my_conn_each(run, q->c[0], "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('log_slave_updates', 'log_replica_updates')", add_on,
-			 &updates, err))
+	if (my_conn_shown(run, q->c[0], "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('log_slave_updates', 'log_replica_updates')", &updates,
+			  err))
 		return err->code;
-	*whole = updates;
+	*whole = my_field_bool(updates);
 	return ST_OK;
 }
 
@@ -222,7 +217,7 @@ static enum status locked_point(struct run *run, const struct my_snapshot_reques
 		return my_point_value(run, locker, "SELECT @@GLOBAL.gtid_executed", &p->gtid, err);
 	if (q->server->mariadb)
 		return my_point_of_snapshot(run, q->c[0], p, err) || (p->file && my_point_gtid(run, q->c[0], p, err)) ? err->code : ST_OK;
-	if (my_conn_query(run, locker, q->server->number >= 80200 ? "SHOW BINARY LOG STATUS" : "SHOW MASTER STATUS", &r, &refused)) {
+	if (my_conn_query(run, locker, my_binlog_status_sql(locker), &r, &refused)) {
 		if (!my_conn_errno(&refused))
 			return error_move(err, &refused);
 		return my_point_value(run, locker, "SELECT @@GLOBAL.gtid_executed", &p->gtid, err);
@@ -276,7 +271,7 @@ static enum status under_lock(struct run *run, const struct my_snapshot_request 
 		error_release(err);
 		return ST_OK;
 	}
-	if (number == 1205) {
+	if (number == MY_LOCK_TIMEOUT) {
 		CLEANUP(error_release) struct error ignored = ERROR_INIT;
 
 		(void)!my_conn_command(run, locker, way->unlock, &ignored);

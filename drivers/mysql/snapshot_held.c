@@ -1,8 +1,6 @@
 /* Which table others keep locked, when the wait for a lock on all of them was in vain: the server does not say it. */
 #include "drivers/mysql/snapshot.h"
 
-#define LOCK_TIMEOUT 1205
-
 /* Only LOCK TABLES waits for open write transactions. */
 static bool is_held(struct run *run, struct my_conn *c, const char *name, bool lock, struct error *err)
 {
@@ -10,7 +8,7 @@ static bool is_held(struct run *run, struct my_conn *c, const char *name, bool l
 		(void)!my_conn_commandf(run, c, err, "LOCK TABLES %s READ", name);
 	else
 		(void)!my_conn_commandf(run, c, err, "SELECT 1 FROM %s LIMIT 0", name);
-	return my_conn_errno(err) == LOCK_TIMEOUT;
+	return my_conn_errno(err) == MY_LOCK_TIMEOUT;
 }
 
 enum status my_snapshot_name_held(struct run *run, const struct my_snapshot_request *q, struct my_conn *c, bool lock, struct error *err)
@@ -24,7 +22,7 @@ enum status my_snapshot_name_held(struct run *run, const struct my_snapshot_requ
 		error_release(&refused);
 		if (is_held(&bounded, c, q->tables->item[i], lock, &refused))
 			return error_add(err, "table %s", q->tables->item[i]);
-		if (refused.code && !my_conn_errno(&refused))
+		if (my_conn_lost(&refused))
 			return err->code;
 	}
 	return err->code;

@@ -88,12 +88,11 @@ static void take_source(MYSQL_RES *r, MYSQL_ROW row, struct my_upstream *u)
 
 static enum status has_threads(struct run *run, struct my_conn *c, bool *has, struct error *err)
 {
-	CLEANUP(my_conn_result_free) MYSQL_RES *r = NULL;
+	CLEANUP(cstr_release) char *n = NULL;
 
-	if (my_conn_query(run, c, "SHOW GLOBAL STATUS LIKE 'Slaves_running'", &r, err))
+	if (my_conn_shown(run, c, "SHOW GLOBAL STATUS LIKE 'Slaves_running'", &n, err))
 		return err->code;
-	MYSQL_ROW row = mysql_fetch_row(r);
-	*has = row && my_field_u64(row[1]) > 0;
+	*has = my_field_u64(n) > 0;
 	return ST_OK;
 }
 

@@ -246,15 +246,13 @@ enum status my_users_each(struct run *run, struct my_conn *c, bool *readable, my
 
 json_t *my_user_json(const struct my_user *u)
 {
-	json_t *j = json_object(), *grants = json_array();
+	json_t *j = json_object();
 
 	js_set_str(j, "name", u->name);
 	js_set_str(j, "host", u->host);
 	js_set_bool(j, "role", u->role);
 	js_set_str(j, "create", u->create);
-	for (size_t i = 0; i < u->grant.len; i++)
-		js_add_str(grants, u->grant.item[i]);
-	js_set_new(j, "grants", grants);
+	js_set_new(j, "grants", js_list(&u->grant));
 	js_set_str(j, "default_role", u->default_role);
 	return j;
 }

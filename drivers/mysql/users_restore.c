@@ -162,8 +162,7 @@ static enum status give(struct restoring *r, const char *sql, struct error *err)
 	if (try(r, sql, &number, &why, err))
 		return error_add(err, "%s", sql);
 	if (r->later && (number == NO_TABLE || number == NO_PROGRAM)) {
-		if (!strlist_has(r->later, sql))
-			strlist_add(r->later, sql);
+		strlist_add_once(r->later, sql);
 	} else if (number) {
 		notes_add(r->notes, "not done: %s; (%s)", sql, error_text(&why));
 	}

@@ -24,18 +24,17 @@ static void add_scope(struct dump *d, const char *name, const char *database)
 /* A template is taken only where it is named as it is. */
 static bool is_wanted(const struct dump_request *q, const char *of_url, const char *name, bool is_template)
 {
-	if (matches(q->exclude, name))
+	/* A pattern alone takes no template. */
+	if (is_template && !(q->databases && q->databases->len ? strlist_has(q->databases, name) : of_url != NULL))
 		return false;
-	if (q->databases && q->databases->len)
-		return is_template ? strlist_has(q->databases, name) : matches(q->databases, name);
-	return of_url ? !strcmp(of_url, name) : !is_template;
+	return dump_wants(q->databases, q->exclude, of_url, name);
 }
 
 static enum status check_named(const struct dump *d, const struct dump_request *q, struct error *err)
 {
 	for (size_t i = 0; q->databases && i < q->databases->len; i++) {
 		const char *name = q->databases->item[i];
-		bool found = strpbrk(name, "*?[") || matches(q->exclude, name);
+		bool found = !dump_must_have(q->exclude, name);
 
 		for (size_t k = 0; !found && k < d->scopes; k++)
 			found = !strcmp(d->scope[k].name, name);

@@ -55,16 +55,14 @@ static void add_missing(struct probe *p, const struct conn *c, const struct pref
 		" TO ");
 		sql_ident(&text, user);
 		buf_putc(&text, ';');
-		if (!strlist_has(&p->missing, buf_str(&text)))
-			strlist_add(&p->missing, buf_str(&text));
+		strlist_add_once(&p->missing, buf_str(&text));
 	}
 	if (pf->kind[PREFLIGHT_POLICY].n) {
 		buf_clear(&text);
 		buf_puts(&text, "ALTER ROLE ");
 		sql_ident(&text, user);
 		buf_puts(&text, " BYPASSRLS;");
-		if (!strlist_has(&p->missing, buf_str(&text)))
-			strlist_add(&p->missing, buf_str(&text));
+		strlist_add_once(&p->missing, buf_str(&text));
 	}
 }
 

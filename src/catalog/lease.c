@@ -76,8 +76,7 @@ enum status lease_list(struct run *run, struct store *s, const char *source, str
 			continue;
 		if (!backup)
 			return error_set(err, ST_BAD, "the lease %s is damaged and was written minutes ago", l.item[i].key);
-		if (!strlist_has(backups, backup))
-			strlist_add(backups, backup);
+		strlist_add_once(backups, backup);
 	}
 	return ST_OK;
 }

@@ -365,23 +365,19 @@ static json_t *result_json(const struct prune_result *r)
 {
 	static const char *const words[] = {[PRUNE_KEPT] = "kept", [PRUNE_REMOVED] = "removed", [PRUNE_RETAINED] = "retained",
 					    [PRUNE_PENDING] = "pending"};
-	json_t *o = json_object(), *backups = json_array(), *abandoned = json_array();
+	json_t *o = json_object(), *backups = json_array();
 
 	for (size_t i = 0; i < r->backups; i++) {
-		json_t *b = json_object(), *reasons = json_array();
+		json_t *b = json_object();
 
 		js_set_str(b, "id", r->backup[i].id);
 		js_set_str(b, "action", words[r->backup[i].action]);
-		for (size_t k = 0; k < r->backup[i].reasons.len; k++)
-			js_add_str(reasons, r->backup[i].reasons.item[k]);
-		js_set_new(b, "reasons", reasons);
+		js_set_new(b, "reasons", js_list(&r->backup[i].reasons));
 		js_set_str(b, "until", r->backup[i].until);
 		json_array_append_new(backups, b);
 	}
-	for (size_t i = 0; i < r->abandoned.len; i++)
-		js_add_str(abandoned, r->abandoned.item[i]);
 	js_set_new(o, "backups", backups);
-	js_set_new(o, "abandoned", abandoned);
+	js_set_new(o, "abandoned", js_list(&r->abandoned));
 	js_set_u64(o, "unreadable", r->unreadable.len);
 	js_set_u64(o, "freed", r->freed);
 	js_set_str(o, "blocked", r->blocked);

@@ -60,7 +60,6 @@ enum status catalog_source_write(struct run *run, struct store *s, const char *s
 	CLEANUP(cstr_release) char *key = source_key(source);
 	CLEANUP(buf_release) struct buf b = BUF_INIT;
 	CLEANUP(js_decref) json_t *root = json_object();
-	json_t *uncovered = json_array();
 	const struct put_spec spec = {.key = key};
 
 	js_set_u64(root, "format", 1);
@@ -70,9 +69,7 @@ enum status catalog_source_write(struct run *run, struct store *s, const char *s
 	js_set_u64(root, "expect_every_us", (uint64_t)from->expect_every.us);
 	js_set_u64(root, "rpo_us", (uint64_t)from->rpo.us);
 	js_set_u64(root, "verify_every_us", (uint64_t)from->verify_every.us);
-	for (size_t i = 0; i < from->uncovered.len; i++)
-		js_add_str(uncovered, from->uncovered.item[i]);
-	js_set_new(root, "uncovered", uncovered);
+	js_set_new(root, "uncovered", js_list(&from->uncovered));
 	js_set_time(root, "written", run_now(run));
 	js_write(root, true, &b);
 	return storage_put_bytes(run, &s->storage, &spec, b.data, b.len, NULL, err);

@@ -178,8 +178,7 @@ enum status pick_names(struct cli *cli, const struct picked_stores *from, struct
 		if (op_list(&cli->env, &from->item[i], NULL, &r, err))
 			return err->code;
 		for (size_t k = 0; k < r.sources; k++)
-			if (!strlist_has(names, r.source[k].name))
-				strlist_add(names, r.source[k].name);
+			strlist_add_once(names, r.source[k].name);
 	}
 	strlist_sort(names);
 	return ST_OK;

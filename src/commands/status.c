@@ -36,15 +36,6 @@ static void print_table(const struct status_result *r)
 	out_text(buf_str(&text));
 }
 
-static json_t *list_json(const struct strlist *l)
-{
-	json_t *a = json_array();
-
-	for (size_t i = 0; i < l->len; i++)
-		js_add_str(a, l->item[i]);
-	return a;
-}
-
 static json_t *row_json(const struct status_row *r)
 {
 	json_t *o = json_object();
@@ -52,7 +43,7 @@ static json_t *row_json(const struct status_row *r)
 	js_set_str(o, "source", r->source);
 	js_set_str(o, "store", r->store);
 	js_set_str(o, "health", health_name(r->health));
-	js_set_new(o, "because", list_json(&r->because));
+	js_set_new(o, "because", js_list(&r->because));
 	js_set_str(o, "backup", *r->backup ? r->backup : NULL);
 	js_set_time(o, "data_time", r->data_time);
 	if (*r->backup)
@@ -66,7 +57,7 @@ static json_t *row_json(const struct status_row *r)
 	js_set_u64(o, "unreadable", r->unreadable);
 	js_set_u64(o, "stored", r->stored);
 	js_set_bool(o, "locked", r->locked);
-	js_set_new(o, "uncovered", list_json(&r->uncovered));
+	js_set_new(o, "uncovered", js_list(&r->uncovered));
 	return o;
 }
 

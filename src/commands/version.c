@@ -30,8 +30,7 @@ void version_text(struct buf *to)
 	for (int mode = GZIP_FAST; mode <= GZIP_PORTABLE; mode++) {
 		CLEANUP(gzip_freep) struct gzip *z = gzip_new((enum gzip_mode)mode);
 
-		if (!strlist_has(&engines, gzip_engine_name(z)))
-			strlist_add(&engines, gzip_engine_name(z));
+		strlist_add_once(&engines, gzip_engine_name(z));
 	}
 	for (size_t i = 0; i < engines.len; i++)
 		buf_printf(to, "%s%s", i ? ", " : "", engines.item[i]);

@@ -75,10 +75,6 @@ void notes_each(struct notes *n, void (*fn)(void *ctx, bool warning, const char 
 	mutex_unlock(&n->mutex);
 }
 
-static void copy_one(void *to, bool warning, const char *text)
-{
-	(void)warning;
-	strlist_add(to, text);
-}
+static void copy_one(void *to, bool warning UNUSED, const char *text) { strlist_add(to, text); }
 
 void notes_copy(struct notes *n, struct strlist *to) { notes_each(n, copy_one, to); }

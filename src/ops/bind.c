@@ -113,23 +113,19 @@ static enum status take_scratch(const struct config_section *section, struct op_
 	return ST_OK;
 }
 
-static const struct setting *row_with_flag(const struct setting *rows, const char *flag)
-{
-	for (; rows && (rows->key || rows->flag); rows++)
-		if (rows->flag && !strcmp(rows->flag, flag))
-			return rows;
-	return NULL;
-}
-
 /* A flag of another driver would do nothing here, which its giver has to know. */
 static enum status refuse_foreign_flags(const struct bind *b, const struct op_source *s, struct error *err)
 {
 	for (const struct driver *const *d = drivers; *d; d++)
-		for (const struct setting *row = (*d)->settings; row && (row->key || row->flag); row++)
-			if (row->flag && config_get(&b->config->flags, SCOPE_SOURCE, row->key ? row->key : row->flag) && !row_with_flag(s->driver->settings, row->flag)) {
-				error_set(err, ST_USAGE, "--%s is for %s:// alone; this is %s://", row->flag, (*d)->schemes[0], s->driver->schemes[0]);
-				return error_hint(err, "Among several sources it belongs into the configuration of those that know it: %s.", row->key ? row->key : row->flag);
-			}
+		for (const struct setting *row = (*d)->settings; row && !setting_is_end(row); row++) {
+			const char *name = setting_name(row);
+
+			if (!config_get(&b->config->flags, SCOPE_SOURCE, name) ||
+			    (s->driver->settings && setting_find(s->driver->settings, SCOPE_SOURCE, name, NULL)))
+				continue;
+			error_set(err, ST_USAGE, "--%s is for %s:// alone; this is %s://", row->flag, (*d)->schemes[0], s->driver->schemes[0]);
+			return error_hint(err, "Among several sources it belongs into the configuration of those that know it: %s.", name);
+		}
 	return ST_OK;
 }
 

@@ -13,13 +13,6 @@ static void line(struct connect_result *r, const char *fmt, ...)
 	va_end(ap);
 }
 
-static bool is_wanted(const struct op_source *s, const char *of_url, const char *name)
-{
-	if (strlist_matches(&s->s.exclude, name))
-		return false;
-	return s->s.databases.len ? strlist_matches(&s->s.databases, name) : !of_url || !strcmp(of_url, name);
-}
-
 /* Those that a backup would hold, and those that are named and are not there. */
 static enum status tell_databases(const struct op_source *s, struct probe *p, struct connect_result *r, struct error *err)
 {
@@ -32,16 +25,15 @@ static enum status tell_databases(const struct op_source *s, struct probe *p, st
 		CLEANUP(buf_release) struct buf size = BUF_INIT;
 
 		strlist_add(&seen, p->database[i].name);
-		if (!is_wanted(s, u.path && *u.path ? u.path : NULL, p->database[i].name))
+		if (!dump_wants(&s->s.databases, &s->s.exclude, u.path && *u.path ? u.path : NULL, p->database[i].name))
 			continue;
-
 		size_print(p->database[i].size, &size);
 		line(r, "database %s, %s", p->database[i].name, buf_str(&size));
 	}
 	for (size_t i = 0; i < s->s.databases.len; i++) {
 		const char *name = s->s.databases.item[i];
 
-		if (!strpbrk(name, "*?[") && !strlist_has(&seen, name) && !strlist_matches(&s->s.exclude, name))
+		if (dump_must_have(&s->s.exclude, name) && !strlist_has(&seen, name))
 			strlist_take(&p->impossible, xasprintf("there is no database %s, or this user may not see it", name));
 	}
 	return ST_OK;

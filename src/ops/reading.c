@@ -144,8 +144,7 @@ static void hint_sources(struct op_env *env, struct reading *r, struct error *er
 		if (catalog_sources(env->run, r->stores.open[i], &here, &ignored))
 			continue;
 		for (size_t k = 0; k < here.len; k++)
-			if (!strlist_has(&names, here.item[k]))
-				strlist_add(&names, here.item[k]);
+			strlist_add_once(&names, here.item[k]);
 	}
 	for (size_t k = 0; k < names.len; k++)
 		buf_printf(&text, "%s%s", k ? ", " : "", names.item[k]);

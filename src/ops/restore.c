@@ -57,8 +57,7 @@ static enum status take_tables(const struct table_flag *f, unsigned own, struct 
 		if (parts > own) {
 			CLEANUP(cstr_release) char *database = name_first_part(name);
 
-			if (!strlist_has(databases, database))
-				strlist_add(databases, database);
+			strlist_add_once(databases, database);
 			name = name_after_first_part(name);
 		}
 		strlist_add(f->to, name);
@@ -130,24 +129,15 @@ static enum status take_names(struct restoring *x, struct error *err)
 
 /* ---- the journal keeps the request, so that --resume and exchange need nothing else ---- */
 
-static void list_into(json_t *to, const char *key, const struct strlist *l)
-{
-	json_t *a = json_array();
-
-	for (size_t i = 0; i < l->len; i++)
-		js_add_str(a, l->item[i]);
-	js_set_new(to, key, a);
-}
-
 static char *arguments_text(const struct restore_request *q)
 {
 	CLEANUP(js_decref) json_t *j = json_object();
 	CLEANUP(buf_release) struct buf text = BUF_INIT;
 
-	list_into(j, "databases", q->databases);
-	list_into(j, "tables", q->tables);
-	list_into(j, "exclude_tables", q->exclude_tables);
-	list_into(j, "renames", q->renames);
+	js_set_new(j, "databases", js_list(q->databases));
+	js_set_new(j, "tables", js_list(q->tables));
+	js_set_new(j, "exclude_tables", js_list(q->exclude_tables));
+	js_set_new(j, "renames", js_list(q->renames));
 	js_set_bool(j, "in_place", q->in_place);
 	js_set_bool(j, "data_only", q->data_only);
 	js_set_bool(j, "no_owner", q->no_owner);

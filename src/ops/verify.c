@@ -210,12 +210,9 @@ static enum status prove(struct verifying *v, struct error *err)
 static json_t *notes_json(struct notes *notes)
 {
 	CLEANUP(strlist_release) struct strlist all = STRLIST_INIT;
-	json_t *list = json_array();
 
 	notes_copy(notes, &all);
-	for (size_t i = 0; i < all.len; i++)
-		js_add_str(list, all.item[i]);
-	return list;
+	return js_list(&all);
 }
 
 static void record(struct verifying *v, struct instant began, const struct error *cause)

@@ -90,6 +90,12 @@ void strlist_take(struct strlist *l, char *s)
 
 void strlist_add(struct strlist *l, const char *s) { strlist_take(l, xstrdup(s)); }
 
+void strlist_add_once(struct strlist *l, const char *s)
+{
+	if (!strlist_has(l, s))
+		strlist_add(l, s);
+}
+
 bool strlist_has(const struct strlist *l, const char *s)
 {
 	for (size_t i = 0; i < l->len; i++)

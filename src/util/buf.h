@@ -30,6 +30,7 @@ struct strlist {
 };
 #define STRLIST_INIT {0}
 void strlist_add(struct strlist *l, const char *s);
+void strlist_add_once(struct strlist *l, const char *s); /* where it is not there yet */
 void strlist_take(struct strlist *l, char *s); /* owns s from now on */
 bool strlist_has(const struct strlist *l, const char *s);
 /* True where one of the list's shell patterns fits s. */

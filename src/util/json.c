@@ -263,6 +263,15 @@ void js_add_str(json_t *array, const char *s)
 		die("a JSON list cannot grow");
 }
 
+json_t *js_list(const struct strlist *l)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < l->len; i++)
+		js_add_str(array, l->item[i]);
+	return array;
+}
+
 enum status js_format(const json_t *obj, const char *what, const struct js_format *f, struct error *err)
 {
 	const char *format;

@@ -45,5 +45,6 @@ void js_set_sha256(json_t *obj, const char *key, struct sha256 h);
 void js_set_hash128(json_t *obj, const char *key, struct hash128 h);
 void js_set_new(json_t *obj, const char *key, json_t *value); /* takes value */
 void js_add_str(json_t *array, const char *s);
+json_t *js_list(const struct strlist *l); /* array of its texts; owned by the caller */
 
 #endif
