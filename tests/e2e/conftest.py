@@ -4,6 +4,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import zlib
 
 import pytest
 
@@ -15,6 +16,20 @@ import my  # noqa: E402
 import pg  # noqa: E402
 
 _counter = 0
+
+
+def pytest_collection_modifyitems(config, items):
+    """ONE_SERVER=1: a test that runs with several versions of a server runs with one of them, another one for each test."""
+    if not os.environ.get("ONE_SERVER"):
+        return
+    versions = {f"{engine}{version}": "VERSION" for engine, all_of in (("pg", pg.VERSIONS), ("my", my.VERSIONS), ("", my.VERSIONS)) for version in all_of}
+    same = {}
+    for item in items:
+        parts = item.nodeid.rstrip("]").replace("[", "-", 1).split("-")
+        same.setdefault(tuple(versions.get(part, part) for part in parts), []).append(item)
+    kept = {id(group[zlib.crc32("-".join(name).encode()) % len(group)]) for name, group in same.items()}
+    config.hook.pytest_deselected(items=[item for item in items if id(item) not in kept])
+    items[:] = [item for item in items if id(item) in kept]
 
 
 def unique(prefix):
