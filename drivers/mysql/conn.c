@@ -13,7 +13,7 @@
 
 #define WAIT DURATION_SECONDS(3600)
 #define CHECK_ROWS 64
-#define KILL_WITHIN DURATION_SECONDS(2)
+#define KILL_WITHIN DURATION_SECONDS(3)
 
 /* What my_conn_interrupt needs. The descriptor is a second one of the same link: libmariadb closes its own when a link breaks, and its
  * number may then be somebody else's. */

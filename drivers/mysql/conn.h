@@ -4,7 +4,7 @@
  * A conn belongs to one thread; only my_conn_interrupt may come from another. After any failure that is not the server's answer to a
  * statement (ST_CANCELLED, ST_DEADLINE, ST_UNREACHABLE) the session is lost and only my_conn_freep is left; nothing reconnects. Nothing
  * comes from the environment or from option files. Errors carry the server's number in err->native ("1412"). Where a cancel, a
- * deadline or an interrupt ends a statement, the session is killed on the server too, over another one, within two seconds: a statement
+ * deadline or an interrupt ends a statement, the session is killed on the server too, over another one, within three seconds: a statement
  * that sends no rows would go on there, with its locks.
  *
  * URLs: mysql://USER@HOST:PORT/DATABASE is TCP, also for localhost; without a host, or with ?socket=PATH, a socket. Options: socket,
