@@ -9,6 +9,8 @@ PREFIX  ?= /usr/local
 V       ?= 0
 WITH_POSTGRES ?= 1
 WITH_MYSQL ?= 1
+# Under construction: off until it is whole.
+WITH_MONGODB ?= 0
 
 VERSION := $(shell cat VERSION)
 is_clang := $(findstring clang,$(notdir $(CC)))
@@ -26,6 +28,10 @@ endif
 ifeq ($(WITH_MYSQL),1)
 PKGS += libmariadb libssl
 HAVE += -DHAVE_LIBMARIADB
+endif
+ifeq ($(WITH_MONGODB),1)
+PKGS += libmongoc-1.0 libssl
+HAVE += -DHAVE_LIBMONGOC
 endif
 building := $(filter-out clean demo deps check-deps,$(or $(MAKECMDGOALS),all))
 ifneq ($(building),)
@@ -63,6 +69,9 @@ endif
 ifeq ($(WITH_MYSQL),1)
 LIB_SRC += $(sort $(wildcard drivers/mysql/*.c))
 endif
+ifeq ($(WITH_MONGODB),1)
+LIB_SRC += $(sort $(wildcard drivers/mongodb/*.c))
+endif
 ifeq ($(filter libisal,$(found)),)
 LIB_SRC := $(filter-out src/gzip/isal.c src/gzip/mixed.c,$(LIB_SRC))
 endif
@@ -71,8 +80,14 @@ LIB_SRC := $(filter-out src/gzip/libdeflate.c src/gzip/mixed.c,$(LIB_SRC))
 endif
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
 UNIT_SRC := $(sort $(wildcard tests/lib/*.c tests/unit/*.c tests/unit/*/*.c tests/conformance/*.c))
+ifneq ($(WITH_MONGODB),1)
+UNIT_SRC := $(foreach f,$(UNIT_SRC),$(if $(findstring mongodb,$(f)),,$(f)))
+endif
 UNIT_OBJ := $(UNIT_SRC:%.c=$(B)/%.o)
 FUZZERS  := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+ifneq ($(WITH_MONGODB),1)
+FUZZERS  := $(filter-out fuzz_mongodb%,$(FUZZERS))
+endif
 
 all: $(B)/drtool $(if $(filter release,$(VARIANT)),$(if $(is_clang),,build/drtool))
 

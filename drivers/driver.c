@@ -6,6 +6,9 @@ extern const struct driver driver_postgres;
 #ifdef HAVE_LIBMARIADB
 extern const struct driver driver_mysql;
 #endif
+#ifdef HAVE_LIBMONGOC
+extern const struct driver driver_mongodb;
+#endif
 
 const struct driver *const drivers[] = {
 #ifdef HAVE_LIBPQ
@@ -13,6 +16,9 @@ const struct driver *const drivers[] = {
 #endif
 #ifdef HAVE_LIBMARIADB
 	&driver_mysql,
+#endif
+#ifdef HAVE_LIBMONGOC
+	&driver_mongodb,
 #endif
 	NULL,
 };

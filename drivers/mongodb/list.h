@@ -1,0 +1,29 @@
+/* Collections and views of a place, as listCollections and listIndexes show them: what a dump takes and what a restore finds. The inventory
+ * asks by code of its own. */
+#ifndef DRIVERS_MONGODB_LIST_H
+#define DRIVERS_MONGODB_LIST_H
+
+#include "drivers/mongodb/conn.h"
+#include "drivers/mongodb/meta.h"
+
+struct mo_listed {
+	struct mo_meta meta; /* name: without the place's suffix */
+	char *collection;    /* as it is called on the server */
+};
+struct mo_listing {
+	struct mo_listed *item; /* by name; collections, views and time series that a backup takes */
+	size_t items;
+	struct strlist not_taken; /* names of what a backup does not take and has to say */
+	struct strlist runs;      /* of restores whose state is in the database: "1a2b3c" */
+	struct strlist of_runs;   /* collections that these runs made or set aside, and their states */
+};
+#define MO_LISTING_INIT {0}
+void mo_listing_release(struct mo_listing *l);
+/* indexes: with them. A collection that vanishes while its indexes are asked for is left out. */
+enum status mo_list(struct run *run, struct mo_conn *c, const struct mo_where *w, bool indexes, struct mo_listing *l, struct error *err) MUST_CHECK;
+
+/* A run of restore keeps its state in the database that it changes, in the collection drtool_run_<run>: it is there from the first change until
+ * everything is in its final place and nothing is set aside. Names of collections with the suffix of such a run are the run's own. */
+#define MO_RUN_PREFIX "drtool_run_"
+
+#endif
