@@ -38,7 +38,8 @@ ifneq ($(building),)
 found := $(foreach p,$(OPTIONAL),$(shell pkg-config --exists $(p) && echo $(p)))
 PKGS += $(found)
 HAVE += $(foreach p,$(found),-DHAVE_$(shell echo $(p) | tr a-z A-Z))
-PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+# Headers of libraries are theirs to keep free of warnings.
+PKG_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(PKGS) 2>/dev/null))
 PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 endif
 
