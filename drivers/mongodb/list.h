@@ -25,5 +25,9 @@ enum status mo_list(struct run *run, struct mo_conn *c, const struct mo_where *w
 /* A run of restore keeps its state in the database that it changes, in the collection drtool_run_<run>: it is there from the first change until
  * everything is in its final place and nothing is set aside. Names of collections with the suffix of such a run are the run's own. */
 #define MO_RUN_PREFIX "drtool_run_"
+/* Its documents that others than the load read; `collection` is without the place's suffix:
+ *   {_id: "run", scope: "shop", place: "shop.*_restore_1a2b3c"}   what the run restores, and where
+ *   {_id: "ttl:<collection>:<index>", seconds: N}   the recorded expireAfterSeconds of an index that is parked; index "": of the collection itself */
+#define MO_TTL_PARKED 2147483647
 
 #endif
