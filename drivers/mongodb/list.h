@@ -9,6 +9,8 @@
 struct mo_listed {
 	struct mo_meta meta; /* name: without the place's suffix */
 	char *collection;    /* as it is called on the server */
+	char *documents;     /* the collection that holds them: itself, or the buckets of a time series */
+	bool raw_data;       /* a time series without a collection of buckets: `find` gives them with rawData: true */
 };
 struct mo_listing {
 	struct mo_listed *item; /* by name; collections, views and time series that a backup takes */
@@ -20,6 +22,8 @@ struct mo_listing {
 #define MO_LISTING_INIT {0}
 void mo_listing_release(struct mo_listing *l);
 /* indexes: with them. A collection that vanishes while its indexes are asked for is left out. */
+/* The item with this meta.name; NULL. */
+struct mo_listed *mo_listed_named(const struct mo_listing *l, const char *name);
 enum status mo_list(struct run *run, struct mo_conn *c, const struct mo_where *w, bool indexes, struct mo_listing *l, struct error *err) MUST_CHECK;
 
 /* A run of restore keeps its state in the database that it changes, in the collection drtool_run_<run>: it is there from the first change until
