@@ -29,6 +29,12 @@ void mo_meta_add_index(struct mo_meta *m, const bson_t *index);
 void mo_meta_print(const struct mo_meta *m, struct buf *to);
 enum status mo_meta_parse(const char *text, size_t n, struct mo_meta *m, struct error *err) MUST_CHECK;
 
+/* Files of an archive: what is known of the collections and views of a scope, one printed line each; accounts and roles of the server as their
+ * documents, below the archive's top. */
+#define MO_COLLECTIONS_PATH "collections.jsonl"
+#define MO_USERS_PATH "accounts/system.users.bson"
+#define MO_ROLES_PATH "accounts/system.roles.bson"
+
 /* ---- names ---- */
 
 enum mo_place {

@@ -1,0 +1,78 @@
+/* Between the parts of a dump: dump.c (open, scopes, workers), dump_choose.c (which databases), snapshot.c (one moment for all cursors),
+ * list.c (what collections there are), dump_ranges.c (objects and units), dump_unit.c (the documents), dump_files.c (metadata, accounts),
+ * dump_still.c (whether the collections stood still), dump_limits.c (what is left out), dump_text.c (files for stock clients). */
+#ifndef DRIVERS_MONGODB_DUMP_H
+#define DRIVERS_MONGODB_DUMP_H
+
+#include "drivers/mongodb/about.h"
+#include "drivers/mongodb/list.h"
+#include "drivers/mongodb/modriver.h"
+#include "drivers/mongodb/snapshot.h"
+#include "util/fs.h"
+#include "util/thread.h"
+
+/* What dump_unit needs of a collection, by the cookie of its units. */
+struct mo_reading {
+	char *name;       /* as the archive knows it */
+	char *shown;      /* "shop.orders" on this server */
+	char *documents;  /* the collection to read */
+	bool raw_data;
+	bool at_moment;   /* it can be read at the moment of the dump */
+	struct mo_ranges ranges;
+	char *folder;     /* of its pieces; NULL: no archive is written */
+};
+struct mo_scope {
+	char *name; /* in the archive */
+	struct mo_where where;
+	struct mo_listing listing; /* before the moment */
+};
+struct mo_dump {
+	const struct endpoint *e;
+	const struct recorded *recorded; /* not NULL: a digest */
+	struct mo_about about;
+	struct mo_scope *scope;
+	size_t scopes;
+	struct mo_moment moment;
+	bool no_timeout; /* the server takes noCursorTimeout */
+	struct spool *users, *roles;
+
+	pthread_mutex_t life; /* guards c against interrupt */
+	struct mo_conn *c;    /* the coordinator's */
+
+	/* The open scope. */
+	size_t at;
+	struct mo_reading **reading;
+	size_t readings;
+};
+static inline struct mo_scope *mo_dump_scope(struct mo_dump *d) { return &d->scope[d->at]; }
+
+/* dump_choose.c */
+enum status mo_dump_add_scope(struct mo_dump *d, const char *name, const char *place, struct error *err) MUST_CHECK;
+enum status mo_dump_choose(struct run *run, struct mo_dump *d, const struct dump_request *q, struct dump_info *info, struct error *err) MUST_CHECK;
+
+/* dump_ranges.c: objects and units of the open scope. */
+enum status mo_dump_objects(struct run *run, struct mo_dump *d, const struct object_sink *objects, struct error *err) MUST_CHECK;
+void mo_dump_readings_release(struct mo_dump *d);
+/* There is a moment, and the server can read this collection at it. */
+bool mo_reads_at_moment(const struct mo_dump *d, const struct mo_listed *l);
+
+/* dump_unit.c */
+enum status mo_unit_read(struct run *run, struct mo_conn *c, const struct mo_dump *d, const struct dump_unit *u, struct row_sink *rows,
+			 struct error *err) MUST_CHECK;
+/* Whether the server takes noCursorTimeout. */
+enum status mo_unit_try_no_timeout(struct run *run, struct mo_conn *c, const char *database, bool *takes, struct error *err) MUST_CHECK;
+
+/* dump_files.c */
+enum status mo_entry_give_text(const struct entry_sink *entries, const char *path, const struct buf *text, struct error *err) MUST_CHECK;
+/* Metadata of the open scope. */
+enum status mo_dump_metadata(const struct mo_dump *d, const struct entry_sink *entries, struct error *err) MUST_CHECK;
+/* Accounts, into spools; says by info what it may not read. */
+enum status mo_dump_read_users(struct run *run, struct mo_dump *d, struct dump_info *info, struct error *err) MUST_CHECK;
+
+/* dump_still.c: an error that names what is no more as it was before the moment. */
+enum status mo_dump_still(struct run *run, struct mo_dump *d, struct error *err) MUST_CHECK;
+
+/* dump_limits.c: what the backup will not have of this database, as sentences. */
+void mo_dump_limits(const struct mo_dump *d, const struct mo_scope *s, struct strlist *to);
+
+#endif

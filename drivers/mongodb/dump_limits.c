@@ -1,0 +1,31 @@
+/* What a backup will not have of a database, or not as one would wish, in words for the manifest. */
+#include "drivers/mongodb/dump.h"
+
+#include "drivers/mongodb/look.h"
+
+#define NAMES_SHOWN ((size_t)10)
+
+static void add_sentence(const struct strlist *names, const char *database, const char *what, struct strlist *to)
+{
+	CLEANUP(buf_release) struct buf text = BUF_INIT;
+
+	if (!names->len)
+		return;
+	for (size_t i = 0; i < names->len && i < NAMES_SHOWN; i++)
+		buf_printf(&text, "%s%s", i ? ", " : "", names->item[i]);
+	if (names->len > NAMES_SHOWN)
+		buf_printf(&text, " and %zu more", names->len - NAMES_SHOWN);
+	strlist_take(to, xasprintf("database %s, %s: %s", database, buf_str(&text), what));
+}
+
+void mo_dump_limits(const struct mo_dump *d, const struct mo_scope *s, struct strlist *to)
+{
+	CLEANUP(strlist_release) struct strlist capped = STRLIST_INIT;
+
+	for (size_t i = 0; d->moment.has && i < s->listing.items; i++)
+		if (!mo_reads_at_moment(d, &s->listing.item[i]))
+			strlist_add(&capped, s->listing.item[i].meta.name);
+	add_sentence(&s->listing.not_taken, s->name, "collections of the server itself", to);
+	add_sentence(&s->listing.of_runs, s->name, "what restores made, set aside or keep their state in", to);
+	add_sentence(&capped, s->name, "capped collections, which this version cannot read at the moment of the backup, so that their documents are later ones", to);
+}

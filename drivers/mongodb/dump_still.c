@@ -1,0 +1,50 @@
+/* Whether the collections of a scope are at its end what they were before the moment: lists are of no moment, and a cursor on a collection that
+ * is gone ends without an error. */
+#include "drivers/mongodb/dump.h"
+
+static enum status changed(const char *database, const char *name, const char *how, struct error *err)
+{
+	error_set(err, ST_SERVER, "collection %s.%s %s while the database was dumped", database, name, how);
+	err->retry = true;
+	return error_hint(err, "Run the backup again when no migration is at work.");
+}
+
+static bool same_indexes(const struct mo_meta *a, const struct mo_meta *b)
+{
+	bool same = a->indexes == b->indexes;
+
+	for (size_t i = 0; same && i < a->indexes; i++)
+		same = bson_equal(a->index[i], b->index[i]);
+	return same;
+}
+
+static const char *how_changed(const struct mo_listed *was, const struct mo_listed *is)
+{
+	if (!is)
+		return "was dropped or renamed";
+	if (was->meta.kind != is->meta.kind || strcmp(was->meta.uuid, is->meta.uuid) != 0)
+		return "was dropped or renamed, and made again,";
+	if (!bson_equal(was->meta.options, is->meta.options))
+		return was->meta.kind == MO_VIEW ? "(a view) was defined anew" : "was changed in its options";
+	return same_indexes(&was->meta, &is->meta) ? NULL : "was changed in its indexes";
+}
+
+enum status mo_dump_still(struct run *run, struct mo_dump *d, struct error *err)
+{
+	CLEANUP(mo_listing_release) struct mo_listing now = MO_LISTING_INIT;
+	const struct mo_scope *s = mo_dump_scope(d);
+
+	if (mo_list(run, d->c, &s->where, true, &now, err))
+		return err->code;
+	for (size_t i = 0; i < s->listing.items; i++) {
+		const struct mo_listed *was = &s->listing.item[i];
+		const char *how = how_changed(was, mo_listed_named(&now, was->meta.name));
+
+		if (how)
+			return changed(s->name, was->meta.name, how, err);
+	}
+	for (size_t i = 0; i < now.items; i++)
+		if (!mo_listed_named(&s->listing, now.item[i].meta.name))
+			return changed(s->name, now.item[i].meta.name, "was made", err);
+	return ST_OK;
+}

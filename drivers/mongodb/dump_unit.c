@@ -1,0 +1,60 @@
+/* The documents of a unit, byte for byte. */
+#include "drivers/mongodb/dump.h"
+
+static enum status give_row(void *ctx, const bson_t *doc, struct error *err)
+{
+	struct row_sink *rows = ctx;
+
+	return rows->row(rows, bson_get_data(doc), doc->len, err);
+}
+
+/* Without a filter in the order in which they lie, which is the fastest; of a range by the index, since an order of its own is what a
+ * range is. */
+static void put_hint(const struct mo_reading *r, bson_t *command)
+{
+	bson_t hint;
+
+	BSON_APPEND_DOCUMENT_BEGIN(command, "hint", &hint);
+	BSON_APPEND_INT32(&hint, r->ranges.borders ? "_id" : "$natural", 1);
+	bson_append_document_end(command, &hint);
+}
+
+enum status mo_unit_read(struct run *run, struct mo_conn *c, const struct mo_dump *d, const struct dump_unit *u, struct row_sink *rows,
+			 struct error *err)
+{
+	const struct mo_reading *r = d->reading[u->cookie];
+	CLEANUP(mo_doc_release) bson_t command = BSON_INITIALIZER;
+	bson_t filter;
+
+	BSON_APPEND_UTF8(&command, "find", r->documents);
+	BSON_APPEND_DOCUMENT_BEGIN(&command, "filter", &filter);
+	if (r->ranges.borders)
+		mo_ranges_filter(&r->ranges, u->range, &filter);
+	bson_append_document_end(&command, &filter);
+	put_hint(r, &command);
+	if (d->no_timeout)
+		BSON_APPEND_BOOL(&command, "noCursorTimeout", true);
+	if (r->raw_data)
+		BSON_APPEND_BOOL(&command, "rawData", true);
+	if (r->at_moment)
+		mo_moment_concern(&d->moment, &command);
+	if (mo_conn_each(run, c, d->scope[d->at].where.database, &command, give_row, rows, err))
+		return mo_moment_lost(err, r->shown);
+	return ST_OK;
+}
+
+static enum status take_any(void *ctx UNUSED, const bson_t *doc UNUSED, struct error *err UNUSED) { return ST_OK; }
+
+enum status mo_unit_try_no_timeout(struct run *run, struct mo_conn *c, const char *database, bool *takes, struct error *err)
+{
+	CLEANUP(mo_doc_release) bson_t command = BSON_INITIALIZER;
+	CLEANUP(error_release) struct error refused = ERROR_INIT;
+
+	BSON_APPEND_UTF8(&command, "find", "drtool");
+	BSON_APPEND_INT32(&command, "limit", 1);
+	BSON_APPEND_BOOL(&command, "noCursorTimeout", true);
+	*takes = !mo_conn_each(run, c, database, &command, take_any, NULL, &refused);
+	if (*takes || (!mo_conn_lost(&refused) && mo_conn_code(&refused)))
+		return ST_OK;
+	return error_move(err, &refused);
+}

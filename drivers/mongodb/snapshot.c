@@ -1,0 +1,107 @@
+#include "drivers/mongodb/snapshot.h"
+
+#include "drivers/mongodb/look.h"
+#include "util/failpoint.h"
+
+#define WIRE_SNAPSHOT_READS 13 /* 5.0 */
+
+void mo_moment_release(struct mo_moment *m)
+{
+	free(m->why_not);
+	*m = (struct mo_moment)MO_MOMENT_INIT;
+}
+
+void mo_moment_concern(const struct mo_moment *m, bson_t *command)
+{
+	bson_t concern;
+
+	if (!m->has)
+		return;
+	BSON_APPEND_DOCUMENT_BEGIN(command, "readConcern", &concern);
+	BSON_APPEND_UTF8(&concern, "level", "snapshot");
+	BSON_APPEND_TIMESTAMP(&concern, "atClusterTime", m->t, m->i);
+	bson_append_document_end(command, &concern);
+}
+
+char *mo_moment_position(const struct mo_moment *m) { return m->has ? xasprintf("%" PRIu32 ":%" PRIu32, m->t, m->i) : NULL; }
+
+/* ---- taking it ---- */
+
+/* mongos has no log of its own; what it answers carries the newest time that it knows of. */
+static enum status newest(struct run *run, struct mo_conn *c, struct mo_moment *m, bool *found, struct error *err)
+{
+	CLEANUP(mo_doc_release) bson_t command = BSON_INITIALIZER;
+	bson_t reply;
+
+	BSON_APPEND_INT32(&command, c->server.mongos ? "ping" : "hello", 1);
+	enum status st = mo_conn_command(run, c, "admin", &command, &reply, err);
+	*found = !st && mo_look_timestamp(&reply, c->server.mongos ? "operationTime" : "lastWrite.majorityOpTime.ts", &m->t, &m->i) && m->t;
+	bson_destroy(&reply);
+	return st ? error_add(err, "the time of the cluster") : ST_OK;
+}
+
+static enum status take_any(void *ctx UNUSED, const bson_t *doc UNUSED, struct error *err UNUSED) { return ST_OK; }
+
+static enum status try_read(struct run *run, struct mo_conn *c, const char *database, const char *collection, struct mo_moment *m, struct error *err)
+{
+	CLEANUP(mo_doc_release) bson_t command = BSON_INITIALIZER;
+	CLEANUP(error_release) struct error refused = ERROR_INIT;
+
+	m->has = true;
+	BSON_APPEND_UTF8(&command, "find", collection);
+	BSON_APPEND_INT32(&command, "limit", 1);
+	mo_moment_concern(m, &command);
+	if (!mo_conn_each(run, c, database, &command, take_any, NULL, &refused))
+		return ST_OK;
+	m->has = false;
+	if (mo_conn_lost(&refused) || !mo_conn_code(&refused))
+		return error_move(err, &refused);
+	m->why_not = xasprintf("the server refused to read at one moment (%s)", error_text(&refused));
+	return ST_OK;
+}
+
+enum status mo_moment_take(struct run *run, struct mo_conn *c, const char *database, const char *collection, struct mo_moment *m, struct error *err)
+{
+	bool found = false;
+
+	mo_moment_release(m);
+	if (failpoint("mongodb.snapshot", err))
+		return err->code;
+	if (!c->server.set_name && !c->server.mongos)
+		m->why_not = xstrdup("the server is no member of a replica set");
+	else if (c->server.wire < WIRE_SNAPSHOT_READS)
+		m->why_not = xasprintf("version %s cannot read at one moment, which 5.0 was the first to do", c->server.version_text);
+	if (m->why_not)
+		return ST_OK;
+	if (newest(run, c, m, &found, err))
+		return err->code;
+	if (found)
+		return try_read(run, c, database, collection, m, err);
+	m->why_not = xstrdup("the server does not tell the time of its last write");
+	return ST_OK;
+}
+
+/* ---- losing it ---- */
+
+enum status mo_moment_lost(struct error *err, const char *collection)
+{
+	const int code = mo_conn_code(err);
+
+	error_add(err, "collection %s", collection);
+	switch (code) {
+	case MO_SNAPSHOT_TOO_OLD:
+		return error_hint(err, "The server keeps the past for minSnapshotHistoryWindowInSeconds (300 where nothing was set), and the dump takes "
+				       "longer. On every member: db.adminCommand({setParameter: 1, minSnapshotHistoryWindowInSeconds: 3600}); or read with more --jobs.");
+	case MO_SNAPSHOT_UNAVAILABLE:
+	case MO_NAMESPACE_NOT_FOUND:
+	case MO_QUERY_PLAN_KILLED:
+		err->retry = true;
+		return error_hint(err, "It was dropped, renamed, or changed in its indexes or options while it was dumped. Run the backup again when no "
+				       "migration is at work.");
+	case MO_NO_SUCH_CURSOR:
+		err->retry = true;
+		return error_hint(err, "The server gave the cursor up: it was restarted, somebody killed the cursor, or nothing was read for too long.");
+	default:
+		return err->code;
+	}
+}
