@@ -45,7 +45,7 @@ struct listing {
 
 static void listing_release(struct listing *k) { strlist_release(&k->buckets); }
 
-static const char *run_of_state(const char *name)
+const char *mo_run_of_state(const char *name)
 {
 	const char *run = name + strlen(MO_RUN_PREFIX);
 
@@ -64,8 +64,8 @@ static enum status take_listed(void *ctx, const bson_t *doc, struct error *err)
 		mo_meta_release(&one.meta);
 		return err->code;
 	}
-	if (run_of_state(one.meta.name))
-		strlist_add(&l->runs, run_of_state(one.meta.name));
+	if (mo_run_of_state(one.meta.name))
+		strlist_add(&l->runs, mo_run_of_state(one.meta.name));
 	if (!strncmp(one.meta.name, BUCKETS, strlen(BUCKETS)))
 		strlist_add(&k->buckets, one.meta.name + strlen(BUCKETS));
 	one.collection = xstrdup(one.meta.name);
@@ -75,15 +75,14 @@ static enum status take_listed(void *ctx, const bson_t *doc, struct error *err)
 	return ST_OK;
 }
 
-/* Whether one of the runs made it or set it aside. */
-static bool is_of_runs(const struct mo_listing *l, const char *name)
+bool mo_is_of_runs(const struct strlist *runs, const char *name)
 {
 	static const char *const words[] = {"_restore_", "_before_"};
 	const size_t n = strlen(name);
 
-	if (run_of_state(name))
+	if (mo_run_of_state(name))
 		return true;
-	if (n <= RUN_DIGITS || !strlist_has(&l->runs, name + n - RUN_DIGITS))
+	if (n <= RUN_DIGITS || !strlist_has(runs, name + n - RUN_DIGITS))
 		return false;
 	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
 		size_t word = strlen(words[i]);
@@ -105,7 +104,7 @@ static bool belongs(struct listing *k, struct mo_listed *one)
 	if (place != MO_TAKEN)
 		return false;
 	if (!*k->w->suffix) {
-		if (is_of_runs(k->l, one->collection)) {
+		if (mo_is_of_runs(&k->l->runs, one->collection)) {
 			strlist_add(&k->l->of_runs, one->collection);
 			return false;
 		}

@@ -33,5 +33,9 @@ enum status mo_list(struct run *run, struct mo_conn *c, const struct mo_where *w
  *   {_id: "run", scope: "shop", place: "shop.*_restore_1a2b3c"}   what the run restores, and where
  *   {_id: "ttl:<collection>:<index>", seconds: N}   the recorded expireAfterSeconds of an index that is parked; index "": of the collection itself */
 #define MO_TTL_PARKED 2147483647
+/* The run whose state the collection is, borrowed from the name; NULL: it is none. And whether one of these runs made the collection, set it aside,
+ * or keeps its state in it. */
+const char *mo_run_of_state(const char *collection);
+bool mo_is_of_runs(const struct strlist *runs, const char *collection);
 
 #endif
