@@ -1,5 +1,6 @@
 /* What is known of a collection besides its documents, as mongodump writes it: {"options":{...},"indexes":[...],"uuid":"...",
- * "collectionName":"...","type":"view"|"timeseries"|"collection"} in canonical Extended JSON v2. Pure functions: nothing here talks to a server. */
+ * "collectionName":"...","type":"view"|"timeseries"|"collection"} in canonical Extended JSON v2. Where that cannot say all (ejson.h), "exact" has
+ * options and indexes once more, as BSON; mongorestore passes over it. Pure functions: nothing here talks to a server, any thread may call. */
 #ifndef DRIVERS_MONGODB_META_H
 #define DRIVERS_MONGODB_META_H
 
@@ -21,11 +22,11 @@ struct mo_meta {
 #define MO_META_INIT {0}
 void mo_meta_release(struct mo_meta *m);
 
-/* From a document of listCollections {name, type, options, info: {uuid}, idIndex}. ST_SERVER where it is not of that form. */
+/* From a document of listCollections {name, type, options, info: {uuid}}; m is _INIT. ST_SERVER where it is not of that form. */
 enum status mo_meta_listed(const bson_t *listed, struct mo_meta *m, struct error *err) MUST_CHECK;
 void mo_meta_add_index(struct mo_meta *m, const bson_t *index);
-/* One line of text without a line end, as mongorestore reads it; and back. ST_BAD where the text is hostile or of another form. Parsing
- * keeps every type (an int stays an int) and the order of keys. */
+/* One line of text without a line end, as mongorestore reads it; and back, byte for byte the same BSON. ST_BAD where the text is hostile or of
+ * another form; m is _INIT. */
 void mo_meta_print(const struct mo_meta *m, struct buf *to);
 enum status mo_meta_parse(const char *text, size_t n, struct mo_meta *m, struct error *err) MUST_CHECK;
 
@@ -46,8 +47,9 @@ enum mo_place {
 enum mo_place mo_database_place(const char *database);
 /* Of a collection in a database: of system.* only system.js is taken; admin.system.users and .roles come as accounts. */
 enum mo_place mo_collection_place(const char *database, const char *name);
-/* The name of mongodump's file without ".bson": the name as in a URL's query; above 238 bytes its first 208, "%24" and 27 characters of
- * base64url of its SHA-1. Owned by the caller. */
+/* The name of mongodump's file without ".bson": percent-encoded but for letters, digits and -_.~ (mongorestore decodes it as a URL's path or as its
+ * query, by version: this means the same in both); above 238 bytes the first 208 of that, "%24" and 27 characters of base64url of the name's SHA-1.
+ * Owned by the caller. */
 char *mo_file_name(const char *collection);
 
 /* ---- what is sent to a server to make it again ---- */
@@ -60,24 +62,27 @@ struct mo_where {
 };
 #define MO_WHERE_INIT {0}
 void mo_where_release(struct mo_where *w);
+/* ST_USAGE: no name of a database, or a star in another place; w is _INIT. */
 enum status mo_where_parse(const char *place, struct mo_where *w, struct error *err) MUST_CHECK;
 char *mo_where_print(const struct mo_where *w); /* owned by the caller */
-/* Name of a collection in this place, owned by the caller; and back: whether a collection of the database is one of this place (without a
- * suffix: all that no run of drtool put beside or aside), with its name without the suffix in *name (owned, may be NULL). */
+/* Name of a collection in this place, owned by the caller; and back: whether a collection of the database is one of this place, with its name
+ * without the suffix in *name (owned by the caller; name may be NULL). A place without suffix holds every collection; mo_list knows which of them
+ * the runs of restores made or set aside. */
 char *mo_where_collection(const struct mo_where *w, const char *name);
 bool mo_where_holds(const struct mo_where *w, const char *collection, char **name);
 #define MO_NAMESPACE_MOST 255u /* bytes of "database.collection" since 4.4 */
 
-/* What of recorded options `create` takes: without autoIndexId, recordIdsReplicated, uuid; with idIndex where it is not the usual one. to is
+/* What of recorded options `create` takes: without autoIndexId, recordIdsReplicated, uuid, temp; with idIndex where it is not the usual one. to is
  * initialised: the caller has appended {create: NAME}. */
 void mo_create_options(const struct mo_meta *m, bson_t *to);
-/* The secondary indexes as createIndexes takes them, in an array at to: without ns and, where `plain`, without v; {locale:"simple"} added where
- * the collection has a collation and the index none. *n: their number. */
+/* The secondary indexes as createIndexes takes them, in an array at to (initialised): without ns and, where `plain`, without v, with 1 for values of
+ * the key that only old versions of indexes take (true, "", 0; two that become the same are one); {locale:"simple"} added where the collection has a
+ * collation and the index none. *n: their number. */
 void mo_create_indexes(const struct mo_meta *m, bool plain, bson_t *to, size_t *n);
-/* One index as drtool compares it: key, name and every option, sorted, without v, ns, background and what servers add or change by
- * themselves (2dsphereIndexVersion, textIndexVersion, default weights, storageEngine...). One line. */
+/* One index as drtool compares it: key, name and every option, sorted, numbers by value, without v, ns, background and what servers add or change by
+ * themselves (versions of text, 2dsphere and collation, storageEngine, what is the default anyway). One line. */
 void mo_index_facts(const bson_t *index, struct buf *to);
-/* Options of a collection, as drtool compares them: sorted keys, one line. */
+/* Options of a collection, as drtool compares them: the same, without what mo_create_options leaves out. */
 void mo_options_facts(const struct mo_meta *m, struct buf *to);
 
 /* ---- ranges of _id ---- */
