@@ -34,6 +34,7 @@ struct mo_server {
 	uint32_t majority_t, majority_i; /* lastWrite.majorityOpTime.ts, where has_majority */
 };
 
+struct mo_conn_cancel;
 struct mo_conn {
 	const struct endpoint *e;
 	mongoc_client_t *client;

@@ -1,0 +1,54 @@
+/* Between the parts of a connection: conn_url.c (what URL and settings say), connect.c (opening), conn.c (commands), conn_error.c (what
+ * failures mean), link.c (bytes). */
+#ifndef DRIVERS_MONGODB_CONN_INTERNAL_H
+#define DRIVERS_MONGODB_CONN_INTERNAL_H
+
+#include "drivers/mongodb/conn.h"
+#include "drivers/mongodb/link.h"
+
+/* What URL, settings and defaults say of a connection. */
+struct mo_url {
+	const char *only;     /* borrowed: the one server to connect to; NULL: those of the URL */
+	mongoc_uri_t *uri;    /* for libmongoc: without TLS, password and time limits, which are drtool's */
+	char *database;       /* NULL: none */
+	char *ca, *cert;      /* files; NULL: none given */
+	enum tls_mode tls;    /* DEFAULT: by the host */
+	struct duration timeout;
+	unsigned hosts;       /* named in the URL */
+};
+#define MO_URL_INIT {0}
+/* only: the one server to connect to ("db1:27017"), whatever hosts the URL names; NULL: those of the URL. */
+enum status mo_url_read(const struct endpoint *e, const char *only, struct mo_url *u, struct error *err) MUST_CHECK;
+/* Reads the password into u->uri. */
+enum status mo_url_login(struct run *run, const struct endpoint *e, const struct mo_url *u, struct error *err) MUST_CHECK;
+void mo_url_release(struct mo_url *u);
+
+struct mo_conn_cancel {
+	struct mo_links links;
+	mongoc_client_session_t *session; /* NULL: the server has none */
+	mongoc_read_prefs_t *prefs;       /* of every command; NULL: the primary's */
+	bson_t opts;                      /* of every command: serverId, sessionId */
+	unsigned hosts;                   /* named in the URL */
+};
+
+/* A call into libmongoc: what waits meanwhile ends by run. */
+void mo_call_begin(struct mo_conn *c, struct run *run);
+void mo_call_end(struct mo_conn **c); /* for CLEANUP */
+/* Sets err from what failed: the run's end, an interrupt, the link, or the server's own error. reply may be NULL. Never ST_OK. */
+enum status mo_call_failed(struct mo_conn *c, const bson_error_t *why, const bson_t *reply, struct error *err);
+
+/* As mo_conn_open, to one server only where `only` is not NULL. */
+enum status mo_conn_open_at(struct run *run, const struct endpoint *e, enum mo_whom whom, const char *only, struct mo_conn **c,
+			    struct error *err) MUST_CHECK;
+/* Ends in the server what a cut session was doing there, over a session of its own and within two seconds. Failures do not matter.
+ * cursor 0: none is known. */
+void mo_conn_end_there(struct mo_conn *c);
+
+/* Sets err from a server's answer {code, errmsg, errorLabels}. */
+enum status mo_server_error(const struct mo_conn *c, int code, const char *text, const bson_t *reply, struct error *err);
+/* What a server's error number means to drtool. */
+enum status mo_number_status(int number);
+bool mo_number_retry(int number);
+const char *mo_product(const struct mo_conn *c); /* "MongoDB" */
+
+#endif

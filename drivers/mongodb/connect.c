@@ -1,0 +1,308 @@
+#include "drivers/mongodb/conn_internal.h"
+
+#include <pthread.h>
+
+#define END_WITHIN DURATION_SECONDS(2)
+#define AGAIN DURATION_MS(500)
+
+static void say_nothing(mongoc_log_level_t level UNUSED, const char *domain UNUSED, const char *message UNUSED, void *data UNUSED) {}
+
+/* Once, before the first connection. The library is never ended: a thread may still be in it when the program ends. */
+static void begin_library(void)
+{
+	mongoc_log_set_handler(say_nothing, NULL);
+	mongoc_init();
+}
+
+/* ---- what the server says of itself ---- */
+
+static int32_t number_of(const bson_t *doc, const char *key, int32_t otherwise)
+{
+	bson_iter_t at;
+
+	if (!bson_iter_init_find(&at, doc, key) || !BSON_ITER_HOLDS_NUMBER(&at))
+		return otherwise;
+	int64_t n = bson_iter_as_int64(&at);
+
+	return n < 0 || n > INT32_MAX ? otherwise : (int32_t)n;
+}
+
+static bool truth_of(const bson_t *doc, const char *key)
+{
+	bson_iter_t at;
+
+	return bson_iter_init_find(&at, doc, key) && bson_iter_as_bool(&at);
+}
+
+static const char *text_of(const bson_t *doc, const char *key)
+{
+	bson_iter_t at;
+
+	return bson_iter_init_find(&at, doc, key) && BSON_ITER_HOLDS_UTF8(&at) ? bson_iter_utf8(&at, NULL) : NULL;
+}
+
+static bool find_deep(const bson_t *doc, const char *key, bson_iter_t *to)
+{
+	bson_iter_t at;
+
+	return bson_iter_init(&at, doc) && bson_iter_find_descendant(&at, key, to);
+}
+
+static void take_last_write(const bson_t *hello, struct mo_server *s)
+{
+	bson_iter_t at;
+
+	if (find_deep(hello, "lastWrite.majorityWriteDate", &at) && BSON_ITER_HOLDS_DATE_TIME(&at))
+		s->data_time.us = bson_iter_date_time(&at) * 1000;
+	if (find_deep(hello, "lastWrite.majorityOpTime.ts", &at) && BSON_ITER_HOLDS_TIMESTAMP(&at)) {
+		bson_iter_timestamp(&at, &s->majority_t, &s->majority_i);
+		s->has_majority = true;
+	}
+}
+
+static void take_hello(const bson_t *hello, struct mo_server *s)
+{
+	const char *set = text_of(hello, "setName"), *msg = text_of(hello, "msg");
+	bson_iter_t at;
+
+	s->wire = number_of(hello, "maxWireVersion", 0);
+	s->max_document = number_of(hello, "maxBsonObjectSize", 16 << 20);
+	s->max_message = number_of(hello, "maxMessageSizeBytes", 48000000);
+	s->max_batch = number_of(hello, "maxWriteBatchSize", 1000);
+	s->primary = truth_of(hello, "isWritablePrimary") || truth_of(hello, "ismaster");
+	s->secondary = truth_of(hello, "secondary");
+	s->mongos = msg && !strcmp(msg, "isdbgrid");
+	s->set_name = set ? xstrdup(set) : NULL;
+	s->sessions = bson_iter_init_find(&at, hello, "logicalSessionTimeoutMinutes") && BSON_ITER_HOLDS_NUMBER(&at);
+	take_last_write(hello, s);
+}
+
+static int version_number(const char *text)
+{
+	int part[3] = {0};
+	char *end = NULL;
+
+	for (size_t i = 0; i < ARRAY_LEN(part); i++) {
+		long n = strtol(text, &end, 10);
+
+		part[i] = n < 0 || n > 9999 ? 0 : (int)n;
+		if (*end != '.')
+			break;
+		text = end + 1;
+	}
+	return part[0] * 10000 + part[1] * 100 + part[2];
+}
+
+static void take_build(const bson_t *build, struct mo_server *s)
+{
+	const char *version = text_of(build, "version");
+
+	s->version_text = xstrdup(version ? version : "unknown");
+	s->version = version_number(s->version_text);
+	s->product = xstrdup(bson_has_field(build, "ferretdb") || bson_has_field(build, "ferretdbVersion") ? "FerretDB"
+			     : bson_has_field(build, "psmdbVersion")				        ? "Percona Server for MongoDB"
+													: "MongoDB");
+}
+
+static enum status ask(struct run *run, struct mo_conn *c, const char *name, bson_t *reply, struct error *err)
+{
+	CLEANUP(mo_doc_release) bson_t what = BSON_INITIALIZER;
+
+	BSON_APPEND_INT32(&what, name, 1);
+	return mo_conn_command(run, c, "admin", &what, reply, err);
+}
+
+static enum status ask_hello(struct run *run, struct mo_conn *c, struct error *err)
+{
+	bson_t hello;
+
+	ask(run, c, "hello", &hello, err);
+	/* Servers before 4.4.2. */
+	if (err->code && mo_conn_code(err) == MO_COMMAND_NOT_FOUND) {
+		bson_destroy(&hello);
+		error_release(err);
+		ask(run, c, "isMaster", &hello, err);
+	}
+	if (!err->code)
+		take_hello(&hello, &c->server);
+	bson_destroy(&hello);
+	return err->code;
+}
+
+static enum status ask_build(struct run *run, struct mo_conn *c, struct error *err)
+{
+	bson_t build;
+
+	if (!ask(run, c, "buildInfo", &build, err))
+		take_build(&build, &c->server);
+	bson_destroy(&build);
+	return err->code;
+}
+
+/* ---- opening ---- */
+
+/* Whether any member has answered: then one that will do may come. */
+static bool any_known(mongoc_client_t *client)
+{
+	size_t n = 0;
+	bool known = false;
+	mongoc_server_description_t **all = mongoc_client_get_server_descriptions(client, &n);
+
+	for (size_t i = 0; i < n; i++)
+		known = known || strcmp(mongoc_server_description_type(all[i]), "Unknown") != 0;
+	mongoc_server_descriptions_destroy_all(all, n);
+	return known;
+}
+
+static mongoc_server_description_t *choose(struct run *run, struct mo_conn *c, enum mo_whom whom, bson_error_t *why)
+{
+	struct mo_links *links = &c->cancel->links;
+
+	for (;;) {
+		mongoc_server_description_t *sd = mongoc_client_select_server(c->client, whom == MO_WRITE, c->cancel->prefs, why);
+
+		if (sd || links->why.code || !any_known(c->client) || run_sleep(run, AGAIN, &links->why))
+			return sd;
+		error_release(&links->trouble);
+	}
+}
+
+static enum status select_server(struct run *run, struct mo_conn *c, enum mo_whom whom, struct error *err)
+{
+	CLEANUP(mo_call_end) struct mo_conn *under_way = c;
+	bson_error_t why = {0};
+
+	mo_call_begin(c, run);
+	mongoc_server_description_t *sd = choose(run, c, whom, &why);
+
+	if (!sd)
+		return mo_call_failed(c, &why, NULL, err);
+	const mongoc_host_list_t *host = mongoc_server_description_host(sd);
+
+	c->server_id = mongoc_server_description_id(sd);
+	free(c->server.where);
+	c->server.where = xstrdup(*host->host == '/' ? host->host : host->host_and_port);
+	mongoc_server_description_destroy(sd);
+	BSON_APPEND_INT32(&c->cancel->opts, "serverId", (int32_t)c->server_id);
+	return ST_OK;
+}
+
+static enum status start_session(struct run *run, struct mo_conn *c, struct error *err)
+{
+	CLEANUP(mo_call_end) struct mo_conn *under_way = c;
+	mongoc_session_opt_t *plain = mongoc_session_opts_new();
+	bson_error_t why = {0};
+
+	mongoc_session_opts_set_causal_consistency(plain, false);
+	mo_call_begin(c, run);
+	c->cancel->session = mongoc_client_start_session(c->client, plain, &why);
+	mongoc_session_opts_destroy(plain);
+	if (!c->cancel->session || !mongoc_client_session_append(c->cancel->session, &c->cancel->opts, &why))
+		return mo_call_failed(c, &why, NULL, err);
+	return ST_OK;
+}
+
+static enum status make_client(struct mo_conn *c, const struct mo_url *u, enum mo_whom whom, struct error *err)
+{
+	const mongoc_read_prefs_t *prefs = mongoc_uri_get_read_prefs_t(u->uri);
+	bson_error_t why = {0};
+
+	c->client = mongoc_client_new_from_uri_with_error(u->uri, &why);
+	if (!c->client) {
+		error_set(err, ST_UNREACHABLE, "%s: %s", c->server.where, *why.message ? why.message : "libmongoc makes no client for the URL");
+		return error_hint(err, "Check the name of the host in the URL.");
+	}
+	mongoc_client_set_error_api(c->client, MONGOC_ERROR_API_VERSION_2);
+	mongoc_client_set_stream_initiator(c->client, mo_link_open, &c->cancel->links);
+	if (whom == MO_READ && mongoc_read_prefs_get_mode(prefs) != MONGOC_READ_PRIMARY)
+		c->cancel->prefs = mongoc_read_prefs_copy(prefs);
+	return ST_OK;
+}
+
+/* The hosts as the URL has them, until one is chosen. */
+static char *where_of(const struct mo_url *u)
+{
+	CLEANUP(buf_release) struct buf b = BUF_INIT;
+	const mongoc_host_list_t *h = mongoc_uri_get_hosts(u->uri);
+
+	if (!h)
+		return xstrdup(mongoc_uri_get_srv_hostname(u->uri) ? mongoc_uri_get_srv_hostname(u->uri) : "");
+	for (; h; h = h->next)
+		buf_printf(&b, "%s%s", b.len ? ", " : "", *h->host == '/' ? h->host : h->host_and_port);
+	return buf_detach(&b);
+}
+
+static enum status open_with(struct run *run, struct mo_conn *c, const struct mo_url *u, enum mo_whom whom, struct error *err)
+{
+	if (make_client(c, u, whom, err) || select_server(run, c, whom, err) || ask_hello(run, c, err) || ask_build(run, c, err))
+		return err->code;
+	if (c->server.sessions && start_session(run, c, err))
+		return err->code;
+	c->cancel->links.complete = true;
+	return ST_OK;
+}
+
+/* The time limit of a connection is none of the caller's run. */
+static enum status say_late(struct run *run, const struct mo_conn *c, const struct mo_url *u, struct error *err)
+{
+	CLEANUP(error_release) struct error own = ERROR_INIT;
+
+	if (err->code != ST_DEADLINE || run_check(run, &own))
+		return err->code;
+	error_set(err, ST_UNREACHABLE, "%s at %s: not connected within %" PRId64 " s", mo_product(c), c->server.where,
+		  (u->timeout.us + 999999) / 1000000);
+	err->retry = true;
+	return err->code;
+}
+
+enum status mo_conn_open_at(struct run *run, const struct endpoint *e, enum mo_whom whom, const char *only, struct mo_conn **to,
+			    struct error *err)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	CLEANUP(mo_url_release) struct mo_url u = MO_URL_INIT;
+	CLEANUP(mo_conn_freep) struct mo_conn *c = NULL;
+
+	*to = NULL;
+	pthread_once(&once, begin_library);
+	if (mo_url_read(e, only, &u, err) || mo_url_login(run, e, &u, err))
+		return err->code;
+	struct run bounded = run_within(run, u.timeout);
+	c = xcalloc(1, sizeof *c);
+	c->e = e;
+	c->cancel = xcalloc(1, sizeof *c->cancel);
+	c->cancel->hosts = u.hosts;
+	mo_links_init(&c->cancel->links);
+	c->cancel->links.each.us = u.timeout.us / u.hosts;
+	bson_init(&c->cancel->opts);
+	c->server.where = where_of(&u);
+	if (open_with(&bounded, c, &u, whom, err))
+		return say_late(run, c, &u, err);
+	*to = c;
+	c = NULL;
+	return ST_OK;
+}
+
+enum status mo_conn_open(struct run *run, const struct endpoint *e, enum mo_whom whom, struct mo_conn **c, struct error *err)
+{
+	return mo_conn_open_at(run, e, whom, NULL, c, err);
+}
+
+void mo_conn_end_there(struct mo_conn *c)
+{
+	static _Thread_local bool ending;
+	CLEANUP(mo_conn_freep) struct mo_conn *other = NULL;
+	CLEANUP(error_release) struct error ignored = ERROR_INIT;
+	CLEANUP(mo_doc_release) bson_t what = BSON_INITIALIZER;
+	struct run none = RUN_INIT, soon = run_within(&none, END_WITHIN);
+	bson_t list;
+
+	if (ending || !c->cancel->session || !c->cancel->links.complete)
+		return;
+	ending = true;
+	BSON_APPEND_ARRAY_BEGIN(&what, "killSessions", &list);
+	BSON_APPEND_DOCUMENT(&list, "0", mongoc_client_session_get_lsid(c->cancel->session));
+	bson_append_array_end(&what, &list);
+	if (!mo_conn_open_at(&soon, c->e, MO_READ, c->server.where, &other, &ignored))
+		(void)!mo_conn_command(&soon, other, "admin", &what, NULL, &ignored);
+	ending = false;
+}
