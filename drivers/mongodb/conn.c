@@ -7,13 +7,18 @@ enum { FIRST_BATCH = 32, GROW = 4, MOST_BATCH = 1 << 20, CHECK_DOCUMENTS = 64 };
 
 void mo_doc_release(bson_t *b) { bson_destroy(b); }
 
-void mo_call_begin(struct mo_conn *c, struct run *run)
+void mo_call_begin(struct mo_conn **busy, struct mo_conn *c, struct run *run)
 {
+	*busy = c;
 	error_release(&c->cancel->links.trouble);
 	c->cancel->links.run = run;
 }
 
-void mo_call_end(struct mo_conn **c) { (*c)->cancel->links.run = NULL; }
+void mo_call_end(struct mo_conn **busy)
+{
+	if (*busy)
+		(*busy)->cancel->links.run = NULL;
+}
 
 void mo_conn_interrupt(struct mo_conn *c) { mo_links_cut(&c->cancel->links); }
 
@@ -26,7 +31,7 @@ void mo_conn_freep(struct mo_conn **to)
 		return;
 	*to = NULL;
 	/* libmongoc says goodbye to the server. */
-	mo_call_begin(c, &soon);
+	c->cancel->links.run = &soon;
 	if (c->cancel->session)
 		mongoc_client_session_destroy(c->cancel->session);
 	if (c->client)
@@ -64,11 +69,11 @@ static enum status check_write_concern(const struct mo_conn *c, const bson_t *re
 
 static enum status command(struct run *run, struct mo_conn *c, const char *database, const bson_t *what, bson_t *reply, struct error *err)
 {
-	CLEANUP(mo_call_end) struct mo_conn *under_way = c;
+	CLEANUP(mo_call_end) struct mo_conn *busy = NULL;
 	struct mo_conn_cancel *in = c->cancel;
 	bson_error_t why = {0};
 
-	mo_call_begin(c, run);
+	mo_call_begin(&busy, c, run);
 	if (atomic_load(&in->links.interrupted) || in->links.why.code || run_check(run, &in->links.why)) {
 		bson_init(reply);
 		return mo_call_failed(c, &why, NULL, err);

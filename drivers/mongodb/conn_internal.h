@@ -32,8 +32,8 @@ struct mo_conn_cancel {
 };
 
 /* A call into libmongoc: what waits meanwhile ends by run. */
-void mo_call_begin(struct mo_conn *c, struct run *run);
-void mo_call_end(struct mo_conn **c); /* for CLEANUP */
+void mo_call_begin(struct mo_conn **busy, struct mo_conn *c, struct run *run);
+void mo_call_end(struct mo_conn **busy); /* for CLEANUP */
 /* Sets err from what failed: the run's end, an interrupt, the link, or the server's own error. reply may be NULL. Never ST_OK. */
 enum status mo_call_failed(struct mo_conn *c, const bson_error_t *why, const bson_t *reply, struct error *err);
 

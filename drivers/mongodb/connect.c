@@ -169,10 +169,10 @@ static mongoc_server_description_t *choose(struct run *run, struct mo_conn *c, e
 
 static enum status select_server(struct run *run, struct mo_conn *c, enum mo_whom whom, struct error *err)
 {
-	CLEANUP(mo_call_end) struct mo_conn *under_way = c;
+	CLEANUP(mo_call_end) struct mo_conn *busy = NULL;
 	bson_error_t why = {0};
 
-	mo_call_begin(c, run);
+	mo_call_begin(&busy, c, run);
 	mongoc_server_description_t *sd = choose(run, c, whom, &why);
 
 	if (!sd)
@@ -189,12 +189,12 @@ static enum status select_server(struct run *run, struct mo_conn *c, enum mo_who
 
 static enum status start_session(struct run *run, struct mo_conn *c, struct error *err)
 {
-	CLEANUP(mo_call_end) struct mo_conn *under_way = c;
+	CLEANUP(mo_call_end) struct mo_conn *busy = NULL;
 	mongoc_session_opt_t *plain = mongoc_session_opts_new();
 	bson_error_t why = {0};
 
 	mongoc_session_opts_set_causal_consistency(plain, false);
-	mo_call_begin(c, run);
+	mo_call_begin(&busy, c, run);
 	c->cancel->session = mongoc_client_start_session(c->client, plain, &why);
 	mongoc_session_opts_destroy(plain);
 	if (!c->cancel->session || !mongoc_client_session_append(c->cancel->session, &c->cancel->opts, &why))
