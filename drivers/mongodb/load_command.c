@@ -1,0 +1,166 @@
+#include "drivers/mongodb/load.h"
+
+#include "drivers/mongodb/look.h"
+
+void mo_put_majority(const struct mo_conn *c, bson_t *command)
+{
+	bson_t concern;
+
+	if (!c->server.set_name && !c->server.mongos)
+		return;
+	BSON_APPEND_DOCUMENT_BEGIN(command, "writeConcern", &concern);
+	BSON_APPEND_UTF8(&concern, "w", "majority");
+	bson_append_document_end(command, &concern);
+}
+
+static enum status check_write(const bson_t *reply, struct error *err)
+{
+	const char *why = mo_look_str(reply, "writeErrors.0.errmsg");
+	bson_iter_t at;
+
+	if (!mo_look(reply, "writeErrors.0", &at))
+		return ST_OK;
+	CLEANUP(cstr_release) char *code = xasprintf("%" PRId64, mo_look_num(reply, "writeErrors.0.code", 0));
+	error_set(err, ST_SERVER, "%s", why ? why : "the server did not write a document");
+	error_native(err, code);
+	return err->code;
+}
+
+enum status mo_change(struct run *run, struct mo_conn *c, const char *database, bson_t *command, struct error *err)
+{
+	CLEANUP(mo_doc_release) bson_t reply;
+
+	mo_put_majority(c, command);
+	return mo_conn_command(run, c, database, command, &reply, err) ? err->code : check_write(&reply, err);
+}
+
+enum status mo_drop_collection(struct run *run, struct mo_conn *c, const char *database, const char *name, struct error *err)
+{
+	CLEANUP(mo_doc_release) bson_t command = BSON_INITIALIZER;
+
+	BSON_APPEND_UTF8(&command, "drop", name);
+	if (!mo_change(run, c, database, &command, err))
+		return ST_OK;
+	if (mo_conn_code(err) != MO_NAMESPACE_NOT_FOUND)
+		return error_add(err, "dropping %s.%s", database, name);
+	error_release(err);
+	return ST_OK;
+}
+
+enum status mo_rename_collection(struct run *run, struct mo_conn *c, const char *database, const char *from, const char *to, struct error *err)
+{
+	CLEANUP(mo_doc_release) bson_t command = BSON_INITIALIZER;
+	CLEANUP(cstr_release) char *old = xasprintf("%s.%s", database, from), *new = xasprintf("%s.%s", database, to);
+
+	BSON_APPEND_UTF8(&command, "renameCollection", old);
+	BSON_APPEND_UTF8(&command, "to", new);
+	return mo_change(run, c, "admin", &command, err) ? error_add(err, "renaming %s to %s", old, to) : ST_OK;
+}
+
+static enum status has_room(const bson_t *b, const char *what, struct error *err)
+{
+	return b->len < INT32_MAX / 2 ? ST_OK : error_set(err, ST_BAD, "the definition of %s is too large", what);
+}
+
+enum status mo_create_collection(struct run *run, struct mo_conn *c, const char *database, const char *name, const struct mo_meta *m, bool park,
+				 struct error *err)
+{
+	CLEANUP(mo_doc_release) bson_t command = BSON_INITIALIZER;
+	CLEANUP(mo_doc_release) bson_t parked = BSON_INITIALIZER;
+	bson_iter_t at;
+
+	BSON_APPEND_UTF8(&command, "create", name);
+	mo_create_options(m, &command);
+	if (has_room(&command, name, err))
+		return err->code;
+	park = park && mo_ttl_of(&command, &at);
+	if (park)
+		mo_ttl_park(&command, &parked);
+	return mo_change(run, c, database, park ? &parked : &command, err) ? error_add(err, "making %s.%s", database, name) : ST_OK;
+}
+
+enum status mo_drop_place(struct run *run, struct mo_conn *c, const struct mo_where *w, struct error *err)
+{
+	CLEANUP(mo_listing_release) struct mo_listing l = MO_LISTING_INIT;
+
+	if (mo_list(run, c, w, false, &l, err))
+		return err->code;
+	for (int views = 1; views >= 0; views--)
+		for (size_t i = 0; i < l.items; i++)
+			if ((l.item[i].meta.kind == MO_VIEW) == (views != 0) &&
+			    mo_drop_collection(run, c, w->database, l.item[i].collection, err))
+				return err->code;
+	return ST_OK;
+}
+
+const struct mo_listed *mo_listed_named(const struct mo_listing *l, const char *name)
+{
+	size_t low = 0, high = l->items;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		int order = strcmp(l->item[mid].meta.name, name);
+
+		if (!order)
+			return &l->item[mid];
+		if (order < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return NULL;
+}
+
+static int by_text(const void *key, const void *item) { return strcmp(key, *(char *const *)item); }
+
+bool mo_sorted_has(const struct strlist *l, const char *s) { return l->len && bsearch(s, l->item, l->len, sizeof *l->item, by_text); }
+
+/* ---- what was asked for, and what the server shows ---- */
+
+static const char *const kinds[] = {[MO_COLLECTION] = "a plain collection", [MO_VIEW] = "a view", [MO_TIMESERIES] = "a time series collection"};
+
+static void put_lost(const struct mo_meta *wanted, const struct mo_meta *made, struct buf *lost)
+{
+	bson_iter_t at, there;
+
+	if (!bson_iter_init(&at, wanted->options))
+		return;
+	while (bson_iter_next(&at))
+		if (!bson_iter_init_find(&there, made->options, bson_iter_key(&at)))
+			buf_printf(lost, "%s%s", lost->len ? ", " : "", bson_iter_key(&at));
+}
+
+static enum status differs(const struct mo_wanted *w, const struct mo_meta *asked, const struct mo_meta *made, struct error *err)
+{
+	CLEANUP(buf_release) struct buf want = BUF_INIT, has = BUF_INIT, lost = BUF_INIT;
+
+	mo_options_facts(asked, &want);
+	mo_options_facts(made, &has);
+	if (made->kind == asked->kind && !strcmp(buf_str(&want), buf_str(&has)))
+		return ST_OK;
+	put_lost(asked, made, &lost);
+	if (made->kind != asked->kind)
+		error_set(err, ST_UNSUPPORTED, "the server made %s of %s, which is %s", kinds[made->kind], w->place, kinds[asked->kind]);
+	else if (lost.len)
+		error_set(err, ST_UNSUPPORTED, "the server made %s without what it was asked for and said nothing: %s", w->place, buf_str(&lost));
+	else
+		error_set(err, ST_UNSUPPORTED, "the server made %s with other options: asked for were %.300s, it shows %.300s", w->place,
+			  buf_str(&want), buf_str(&has));
+	return error_hint(err, "Restore into a server that has them, or leave it out with --exclude-table %s.", w->meta.name);
+}
+
+enum status mo_check_made(const struct mo_wanted *w, const struct mo_listing *l, bool park, struct error *err)
+{
+	const struct mo_listed *made = mo_listed_named(l, w->to);
+	CLEANUP(mo_doc_release) bson_t parked = BSON_INITIALIZER;
+	struct mo_meta asked = w->meta;
+	bson_iter_t at;
+
+	if (!made)
+		return error_set(err, ST_SERVER, "%s is not there, though the server said that it made it", w->place);
+	if (park && mo_ttl_of(asked.options, &at)) {
+		mo_ttl_park(asked.options, &parked);
+		asked.options = &parked;
+	}
+	return differs(w, &asked, &made->meta, err);
+}
