@@ -21,6 +21,8 @@ struct mo_wanted {
 	struct mo_meta meta; /* as recorded */
 	char *to;            /* its name at the end: as it was, or that of --rename */
 	char *place;         /* as it is called on the server while it is loaded; set by mo_wish_place */
+	char *documents;     /* the collection that takes its documents: place, or the buckets of a time series; NULL until they are looked for */
+	bool raw_data;       /* a time series without such a collection: `insert` takes them with rawData */
 	bool has_rows;       /* the archive has an object of it */
 	uint32_t id;         /* of that object */
 	uint64_t rows, raw;
@@ -102,9 +104,9 @@ enum status mo_create_collection(struct run *run, struct mo_conn *c, const char 
 				 bool park, struct error *err) MUST_CHECK;
 /* Drops what is there in a place: views first. Its own of runs stay. */
 enum status mo_drop_place(struct run *run, struct mo_conn *c, const struct mo_where *w, struct error *err) MUST_CHECK;
-/* First place of a sorted list, or NULL. */
-const struct mo_listed *mo_listed_named(const struct mo_listing *l, const char *name);
 bool mo_sorted_has(const struct strlist *l, const char *s);
+/* Where documents go to, by the listing of the place. ST_NOT_FOUND where some collection is not there. */
+enum status mo_find_documents(struct mo_wish *w, const struct mo_listing *l, struct error *err) MUST_CHECK;
 /* Whether what was made is what was recorded (kind, options): ST_UNSUPPORTED that says what the server left out. park: as it was made. */
 enum status mo_check_made(const struct mo_wanted *w, const struct mo_listing *l, bool park, struct error *err) MUST_CHECK;
 
@@ -118,7 +120,6 @@ struct mo_load {
 	pthread_mutex_t mutex;  /* guards conn and interrupted */
 	bool interrupted;
 	struct mo_conn *conn;   /* of the open scope */
-	size_t number;          /* of the open scope */
 	const struct load_scope_plan *s; /* NULL none */
 	struct mo_where where;
 	struct mo_wish wish;
@@ -154,6 +155,7 @@ struct mo_insert {
 	const char *database, *collection; /* borrowed */
 	bool again;     /* an attempt before may have put some: a document that is there counts */
 	bool unchecked; /* with bypassDocumentValidation */
+	bool raw_data;
 	/* The open command. */
 	bson_t command, documents;
 	bool open, stamps; /* stamps: some document has a Timestamp(0,0) */

@@ -93,24 +93,6 @@ enum status mo_drop_place(struct run *run, struct mo_conn *c, const struct mo_wh
 	return ST_OK;
 }
 
-const struct mo_listed *mo_listed_named(const struct mo_listing *l, const char *name)
-{
-	size_t low = 0, high = l->items;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		int order = strcmp(l->item[mid].meta.name, name);
-
-		if (!order)
-			return &l->item[mid];
-		if (order < 0)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return NULL;
-}
-
 static int by_text(const void *key, const void *item) { return strcmp(key, *(char *const *)item); }
 
 bool mo_sorted_has(const struct strlist *l, const char *s) { return l->len && bsearch(s, l->item, l->len, sizeof *l->item, by_text); }
@@ -163,4 +145,21 @@ enum status mo_check_made(const struct mo_wanted *w, const struct mo_listing *l,
 		asked.options = &parked;
 	}
 	return differs(w, &asked, &made->meta, err);
+}
+
+enum status mo_find_documents(struct mo_wish *w, const struct mo_listing *l, struct error *err)
+{
+	for (size_t i = 0; i < w->objects; i++) {
+		struct mo_wanted *x = w->by_id[i];
+		const struct mo_listed *there = mo_listed_named(l, x->to);
+
+		if (!there || there->meta.kind == MO_VIEW)
+			return error_set(err, ST_NOT_FOUND, "the collection %s is not there", x->place);
+		if (there->meta.kind != x->meta.kind)
+			return error_set(err, ST_REFUSED, "%s is %s, the backup has %s", x->place, kinds[there->meta.kind], kinds[x->meta.kind]);
+		free(x->documents);
+		x->documents = xstrdup(there->documents);
+		x->raw_data = there->raw_data;
+	}
+	return ST_OK;
 }

@@ -157,6 +157,7 @@ static void wanted_release(struct mo_wanted *x)
 	mo_meta_release(&x->meta);
 	free(x->to);
 	free(x->place);
+	free(x->documents);
 }
 
 /* With its database or without; a collection's own name may have dots. */

@@ -1,0 +1,33 @@
+#include "drivers/mongodb/load.h"
+#include "drivers/mongodb/modriver.h"
+#include "util/failpoint.h"
+
+/* Accounts are of the server: they come once, with the last database. */
+static bool is_last(const struct mo_load *l) { return l->s == &l->p->scope[l->p->scopes - 1]; }
+
+static enum status finish(struct run *run, struct mo_load *l, struct error *err)
+{
+	bool complete = false;
+
+	if (mo_mark_has(run, l->conn, &l->mark, "complete", &complete, err) || complete)
+		return err->code;
+	if (!l->q->salvage && mo_mark_check(run, l->conn, &l->mark, &l->wish, err))
+		return err->code;
+	if (l->wish.mode != MO_LOAD_ROWS && (mo_load_indexes(run, l, err) || mo_load_views(run, l, err)))
+		return err->code;
+	if (l->q->users == LOAD_USERS_ALL && !l->q->scratch && is_last(l) && mo_load_users(run, l, err))
+		return err->code;
+	if (failpoint("mongodb.load.end.before", err))
+		return err->code;
+	return mo_mark_set(run, l->conn, &l->mark, "complete", err);
+}
+
+enum status mo_load_end(struct run *run, void *load, struct error *err)
+{
+	struct mo_load *l = load;
+	struct run mine = mo_load_run(run, l);
+
+	if (!l->conn)
+		return error_set(err, ST_CANCELLED, "the restore was interrupted");
+	return finish(&mine, l, err) ? mo_load_failed(err) : ST_OK;
+}
