@@ -1,5 +1,6 @@
 #include "drivers/mongodb/conn.h"
 #include "drivers/mongodb/look.h"
+#include "drivers/mongodb/meta.h"
 #include "drivers/mongodb/modriver.h"
 
 #define ANSWER_MOST ((size_t)200)
@@ -163,17 +164,32 @@ static enum status ask(struct run *run, struct mo_conn *c, const char *database,
 	return ST_OK;
 }
 
-static enum status find_database(const struct endpoint *e, const char *database, char **to, struct error *err)
+static enum status find_place(const struct endpoint *e, const char *database, struct mo_where *to, struct error *err)
 {
-	*to = NULL;
-	if (database)
-		*to = xstrdup(database);
-	else if (mo_conn_url_database(e, to, err))
+	CLEANUP(cstr_release) char *of_url = NULL;
+
+	if (!database && mo_conn_url_database(e, &of_url, err))
 		return err->code;
-	if (*to)
-		return ST_OK;
+	if (database || of_url)
+		return mo_where_parse(database ? database : of_url, to, err);
 	error_set(err, ST_CONFIG, "assert: the URL names no database");
 	return error_hint(err, "Write it into the URL: mongodb://HOST/DATABASE.");
+}
+
+/* The collection as it is called in the place. */
+static void put_in_place(const struct mo_where *w, bson_t *command)
+{
+	bson_iter_t at;
+	bson_t moved = BSON_INITIALIZER;
+
+	if (!*w->suffix || !bson_iter_init(&at, command) || !bson_iter_next(&at) || !BSON_ITER_HOLDS_UTF8(&at))
+		return;
+	CLEANUP(cstr_release) char *name = mo_where_collection(w, bson_iter_utf8(&at, NULL));
+	BSON_APPEND_UTF8(&moved, bson_iter_key(&at), name);
+	while (bson_iter_next(&at))
+		bson_append_iter(&moved, bson_iter_key(&at), -1, &at);
+	bson_destroy(command);
+	bson_steal(command, &moved);
 }
 
 enum status mo_assert_query(struct run *run, const struct endpoint *e, const char *database, const char *query, bool *holds, char **answer,
@@ -181,15 +197,16 @@ enum status mo_assert_query(struct run *run, const struct endpoint *e, const cha
 {
 	CLEANUP(mo_conn_freep) struct mo_conn *c = NULL;
 	CLEANUP(mo_doc_release) bson_t command = BSON_INITIALIZER;
-	CLEANUP(cstr_release) char *where = NULL;
+	CLEANUP(mo_where_release) struct mo_where where = MO_WHERE_INIT;
 	struct answer a = {0};
 	enum kind kind = ASK_NUMBER;
 
 	*holds = false;
 	*answer = NULL;
-	if (read_query(query, &command, &kind, err) || find_database(e, database, &where, err) || mo_conn_open(run, e, MO_READ, &c, err))
+	if (read_query(query, &command, &kind, err) || find_place(e, database, &where, err) || mo_conn_open(run, e, MO_READ, &c, err))
 		return err->code;
-	if (ask(run, c, where, &command, kind, &a, err)) {
+	put_in_place(&where, &command);
+	if (ask(run, c, where.database, &command, kind, &a, err)) {
 		free(a.first);
 		return error_add(err, "assert \"%s\"", query);
 	}
