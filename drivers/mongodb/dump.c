@@ -1,5 +1,6 @@
 #include "drivers/mongodb/dump.h"
 
+#include "drivers/mongodb/dump_text.h"
 #include "drivers/mongodb/look.h"
 #include "util/failpoint.h"
 
@@ -108,6 +109,25 @@ static json_t *replication_of(const struct mo_dump *d)
 	return j;
 }
 
+static void write_restore_text(const struct mo_dump *d, struct dump_info *info)
+{
+	const struct mo_server *s = &d->c->server;
+	const struct mo_restore_about about = {
+		.product = s->product ? s->product : "MongoDB",
+		.version = s->version_text,
+		.scope = (const char *const *)info->scopes.item,
+		.scopes = info->scopes.len,
+		.users = d->users != NULL,
+		.roles = d->roles != NULL,
+		.at_moment = d->moment.has,
+	};
+	struct buf text = BUF_INIT;
+
+	mo_restore_text(&about, &text);
+	info->restore_text = buf_detach(&text);
+	info->oldest_client = xstrdup(MO_OLDEST_CLIENT);
+}
+
 static enum status prepare(struct run *run, struct mo_dump *d, const struct dump_request *q, struct dump_info *info, struct error *err)
 {
 	if (open_server(run, d, q, info, err))
@@ -119,6 +139,7 @@ static enum status prepare(struct run *run, struct mo_dump *d, const struct dump
 	if (mo_dump_read_users(run, d, info, err) || take_moment(run, d, info, err))
 		return err->code;
 	info->replication = replication_of(d);
+	write_restore_text(d, info);
 	return ST_OK;
 }
 
@@ -192,11 +213,11 @@ enum status mo_scope_begin(struct run *run, void *dump, size_t i, struct scope_i
 	return d->recorded ? ST_OK : mo_dump_metadata(d, entries, err);
 }
 
-enum status mo_scope_end(struct run *run, void *dump, const struct entry_sink *entries UNUSED, struct error *err)
+enum status mo_scope_end(struct run *run, void *dump, const struct entry_sink *entries, struct error *err)
 {
 	struct mo_dump *d = dump;
 
-	if (!d->recorded && mo_dump_still(run, d, err))
+	if (!d->recorded && (mo_dump_still(run, d, err) || mo_dump_script(d, entries, err)))
 		return err->code;
 	mo_dump_readings_release(d);
 	mo_listing_release(&mo_dump_scope(d)->listing);

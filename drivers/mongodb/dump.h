@@ -4,6 +4,8 @@
 #ifndef DRIVERS_MONGODB_DUMP_H
 #define DRIVERS_MONGODB_DUMP_H
 
+#include <stdatomic.h>
+
 #include "drivers/mongodb/about.h"
 #include "drivers/mongodb/list.h"
 #include "drivers/mongodb/modriver.h"
@@ -20,6 +22,7 @@ struct mo_reading {
 	bool at_moment;   /* it can be read at the moment of the dump */
 	struct mo_ranges ranges;
 	char *folder;     /* of its pieces; NULL: no archive is written */
+	atomic_uint_fast64_t bytes; /* handed over so far */
 };
 struct mo_scope {
 	char *name; /* in the archive */
@@ -64,6 +67,8 @@ enum status mo_unit_try_no_timeout(struct run *run, struct mo_conn *c, const cha
 
 /* dump_files.c */
 enum status mo_entry_give_text(const struct entry_sink *entries, const char *path, const struct buf *text, struct error *err) MUST_CHECK;
+/* load.sh of the open scope, after its documents were read. */
+enum status mo_dump_script(const struct mo_dump *d, const struct entry_sink *entries, struct error *err) MUST_CHECK;
 /* Metadata of the open scope. */
 enum status mo_dump_metadata(const struct mo_dump *d, const struct entry_sink *entries, struct error *err) MUST_CHECK;
 /* Accounts, into spools; says by info what it may not read. */

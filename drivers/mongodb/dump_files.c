@@ -1,6 +1,7 @@
 /* Files of a dump beside the documents: metadata of collections and views, accounts. */
 #include "drivers/mongodb/dump.h"
 
+#include "drivers/mongodb/dump_text.h"
 #include "drivers/mongodb/look.h"
 
 #define SPOOL_MEMORY ((size_t)8 << 20)
@@ -41,6 +42,29 @@ enum status mo_dump_metadata(const struct mo_dump *d, const struct entry_sink *e
 			return err->code;
 	}
 	return give_spool(entries, MO_COLLECTIONS_PATH, all, err);
+}
+
+/* Readings are the listing without its views, in its order. */
+enum status mo_dump_script(const struct mo_dump *d, const struct entry_sink *entries, struct error *err)
+{
+	const struct mo_scope *s = &d->scope[d->at];
+	struct mo_load_item *item = xcalloc(s->listing.items + 1, sizeof *item);
+	CLEANUP(buf_release) struct buf text = BUF_INIT;
+	size_t at = 0;
+
+	for (size_t i = 0; i < s->listing.items; i++) {
+		const struct mo_meta *m = &s->listing.item[i].meta;
+		const struct mo_reading *r = m->kind == MO_VIEW ? NULL : d->reading[at++];
+
+		item[i] = (struct mo_load_item){.name = m->name, .kind = m->kind};
+		if (r) {
+			item[i].folder = r->folder;
+			item[i].bytes = atomic_load(&r->bytes);
+		}
+	}
+	mo_load_script(s->name, item, s->listing.items, &text);
+	free(item);
+	return mo_entry_give_text(entries, "load.sh", &text, err);
 }
 
 /* ---- accounts ---- */

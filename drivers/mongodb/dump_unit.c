@@ -1,11 +1,17 @@
 /* The documents of a unit, byte for byte. */
 #include "drivers/mongodb/dump.h"
 
+struct giving {
+	struct row_sink *rows;
+	uint64_t bytes;
+};
+
 static enum status give_row(void *ctx, const bson_t *doc, struct error *err)
 {
-	struct row_sink *rows = ctx;
+	struct giving *g = ctx;
 
-	return rows->row(rows, bson_get_data(doc), doc->len, err);
+	g->bytes += doc->len;
+	return g->rows->row(g->rows, bson_get_data(doc), doc->len, err);
 }
 
 /* Without a filter in the order in which they lie, which is the fastest; of a range by the index, since an order of its own is what a
@@ -22,7 +28,8 @@ static void put_hint(const struct mo_reading *r, bson_t *command)
 enum status mo_unit_read(struct run *run, struct mo_conn *c, const struct mo_dump *d, const struct dump_unit *u, struct row_sink *rows,
 			 struct error *err)
 {
-	const struct mo_reading *r = d->reading[u->cookie];
+	struct mo_reading *r = d->reading[u->cookie];
+	struct giving g = {.rows = rows};
 	CLEANUP(mo_doc_release) bson_t command = BSON_INITIALIZER;
 	bson_t filter;
 
@@ -38,8 +45,9 @@ enum status mo_unit_read(struct run *run, struct mo_conn *c, const struct mo_dum
 		BSON_APPEND_BOOL(&command, "rawData", true);
 	if (r->at_moment)
 		mo_moment_concern(&d->moment, &command);
-	if (mo_conn_each(run, c, d->scope[d->at].where.database, &command, give_row, rows, err))
+	if (mo_conn_each(run, c, d->scope[d->at].where.database, &command, give_row, &g, err))
 		return mo_moment_lost(err, r->shown);
+	atomic_fetch_add(&r->bytes, g.bytes);
 	return ST_OK;
 }
 
