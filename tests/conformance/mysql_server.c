@@ -1,112 +1,27 @@
 #include "tests/conformance/mysql_server.h"
 
-#include <fcntl.h>
-#include <poll.h>
-#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "drivers/mysql/load.h"
+#include "tests/lib/server.h"
 #include "tests/lib/test.h"
 #include "util/fs.h"
-#include "util/process.h"
+
+#define SCRIPT "scripts/my-server"
 
 static struct run run = RUN_INIT;
-
-static enum status script(const char *const *argv, struct buf *out, struct error *err)
-{
-	CLEANUP(cstr_release) char *here = getcwd(NULL, 0);
-	const struct process_spec spec = {.argv = argv, .in = -1, .out = -1, .dir = here};
-
-	return process_capture(&run, &spec, 65536, out, err);
-}
-
-/* The value of "NAME=value" in the lines of the script. Owned by the caller. */
-static char *value_of(const struct buf *lines, const char *name)
-{
-	const char *at = strstr(buf_str(lines), name);
-
-	CHECK(at != NULL);
-	at += strlen(name) + 1;
-	return xstrndup(at, strcspn(at, "\n"));
-}
-
-#define STOP "\"$1\" stop \"$2\" immediate; rm -rf \"$2\" \"$2.tls\""
-
-/* Its input ends when the test does, whatever way: then the server goes. */
-static void watch(struct my_test_server *s)
-{
-	static const char stop[] = "read -r _; " STOP;
-	int pipe_fd[2];
-
-	CHECK(!pipe2(pipe_fd, O_CLOEXEC));
-	pid_t pid = fork();
-	CHECK(pid >= 0);
-	if (!pid) {
-		setsid();
-		dup2(pipe_fd[0], STDIN_FILENO);
-		execl("/bin/sh", "sh", "-c", stop, "sh", "scripts/my-server", s->dir, (char *)NULL);
-		_exit(127);
-	}
-	close(pipe_fd[0]);
-	s->watch = pipe_fd[1];
-}
-
-/* The server goes when the runner of the tests, whose child this is, has ended. */
-static void watch_run(const struct my_test_server *s)
-{
-	struct pollfd runner = {.fd = pidfd_open(getppid(), 0), .events = POLLIN};
-
-	CHECK(runner.fd >= 0);
-	pid_t pid = fork();
-	CHECK(pid >= 0);
-	if (!pid) {
-		setsid();
-		if (fork())
-			_exit(0);
-		int nothing = open("/dev/null", O_RDWR);
-		for (int i = 0; i < 3; i++)
-			dup2(nothing, i);
-		dup2(runner.fd, 3);
-		close_range(4, ~0u, 0);
-		runner.fd = 3;
-		poll(&runner, 1, -1);
-		execl("/bin/sh", "sh", "-c", STOP, "sh", "scripts/my-server", s->dir, (char *)NULL);
-		_exit(127);
-	}
-	close(runner.fd);
-	waitpid(pid, NULL, 0);
-}
-
-static char *folder_of_tests(pid_t of, const char *which)
-{
-	CLEANUP(buf_release) struct buf out = BUF_INIT;
-	CLEANUP(error_release) struct error err = ERROR_INIT;
-
-	if (access("scripts/my-server", X_OK))
-		test_skip("no scripts/my-server here");
-	CHECK_OK(script((const char *const[]){"scripts/my-server", "dir", NULL}, &out, &err), err);
-	return xasprintf("%.*s/my-%d-%s", (int)strcspn(buf_str(&out), "\n"), buf_str(&out), (int)of, which);
-}
-
-static char *own_folder(void)
-{
-	static unsigned number;
-	CLEANUP(cstr_release) char *which = xasprintf("%u", number++);
-
-	return folder_of_tests(getpid(), which);
-}
 
 static void launch(const struct my_test_server *s, const char *const *settings, struct buf *env)
 {
 	CLEANUP(error_release) struct error err = ERROR_INIT;
-	const char *version = getenv("DRTOOL_TEST_MYSQL"), *argv[40] = {"scripts/my-server", "start", version ? version : "10.11", s->dir};
+	const char *version = getenv("DRTOOL_TEST_MYSQL"), *argv[40] = {SCRIPT, "start", version ? version : "10.11", s->dir};
 
 	for (size_t n = 4; settings && *settings && n + 3 < ARRAY_LEN(argv); settings++) {
 		argv[n++] = "-c";
 		argv[n++] = *settings;
 	}
-	if (!script(argv, env, &err))
+	if (!test_script(argv, env, &err))
 		return;
 	if (strstr(error_text(&err), "is not installed"))
 		test_skip(error_text(&err));
@@ -115,9 +30,9 @@ static void launch(const struct my_test_server *s, const char *const *settings, 
 
 static void reach(struct my_test_server *s, const struct buf *env)
 {
-	CLEANUP(cstr_release) char *port = value_of(env, "MY_PORT"), *pid = value_of(env, "MY_PID"), *flavour = value_of(env, "MY_FLAVOUR");
+	CLEANUP(cstr_release) char *port = test_script_value(env, "MY_PORT"), *pid = test_script_value(env, "MY_PID"), *flavour = test_script_value(env, "MY_FLAVOUR");
 
-	s->socket = value_of(env, "MY_SOCKET");
+	s->socket = test_script_value(env, "MY_SOCKET");
 	s->url = xasprintf("mysql://root@/?socket=%s", s->socket);
 	s->port = (unsigned)strtoul(port, NULL, 10);
 	s->pid = (int)strtol(pid, NULL, 10);
@@ -133,8 +48,8 @@ void my_test_server_start(struct my_test_server *s, const char *const *settings)
 {
 	CLEANUP(buf_release) struct buf env = BUF_INIT;
 
-	*s = (struct my_test_server){.dir = own_folder()};
-	watch(s);
+	*s = (struct my_test_server){.dir = test_server_folder(SCRIPT, "my")};
+	s->watch = test_server_watch(SCRIPT, s->dir);
 	launch(s, settings, &env);
 	reach(s, &env);
 }
@@ -184,10 +99,10 @@ void my_test_server_share(struct my_test_server *s)
 	CLEANUP(buf_release) struct buf env = BUF_INIT;
 	CLEANUP(error_release) struct error err = ERROR_INIT;
 
-	*s = (struct my_test_server){.dir = folder_of_tests(getppid(), "all"), .watch = -1, .shared = true};
-	if (script((const char *const[]){"scripts/my-server", "env", s->dir, NULL}, &env, &err)) {
+	*s = (struct my_test_server){.dir = test_server_shared_folder(SCRIPT, "my"), .watch = -1, .shared = true};
+	if (test_script((const char *const[]){SCRIPT, "env", s->dir, NULL}, &env, &err)) {
 		buf_clear(&env);
-		watch_run(s);
+		test_server_watch_run(SCRIPT, s->dir);
 		launch(s, (const char *const[]){"local_infile=1", NULL}, &env);
 	}
 	reach(s, &env);
@@ -206,11 +121,11 @@ void my_test_server_start_tls(struct my_test_server *s)
 	CLEANUP(buf_release) struct buf out = BUF_INIT;
 	CLEANUP(error_release) struct error err = ERROR_INIT;
 
-	*s = (struct my_test_server){.dir = own_folder()};
+	*s = (struct my_test_server){.dir = test_server_folder(SCRIPT, "my")};
 	CLEANUP(cstr_release) char *tls = xasprintf("%s.tls", s->dir);
-	watch(s);
+	s->watch = test_server_watch(SCRIPT, s->dir);
 	CHECK_OK(fs_mkdirs(tls, 0755, &err), err);
-	CHECK_OK(script((const char *const[]){"/bin/sh", "-c", make, "sh", tls, NULL}, &out, &err), err);
+	CHECK_OK(test_script((const char *const[]){"/bin/sh", "-c", make, "sh", tls, NULL}, &out, &err), err);
 	s->ca = path_join(tls, "ca.pem");
 	CLEANUP(cstr_release) char *ca = xasprintf("ssl-ca=%s", s->ca), *cert = xasprintf("ssl-cert=%s/cert.pem", tls),
 				   *key = xasprintf("ssl-key=%s/key.pem", tls);
