@@ -24,7 +24,7 @@ struct mo_load_item {
 /* load.sh of a database, an entry of its scope: written when all documents were read, so that it knows their bytes. It makes of the pieces and of
  * <mo_file_name>.metadata.json beside it the folder OUT/<database>/ as mongodump writes it. */
 void mo_load_script(const char *database, const struct mo_load_item *item, size_t items, struct buf *to);
-/* "mongorestore 100.6": the oldest that the manifest names. */
-#define MO_OLDEST_CLIENT "mongorestore 100.0"
+/* The oldest stock client, for the manifest: the first that knows time series. */
+#define MO_OLDEST_CLIENT "mongorestore 100.4"
 
 #endif
