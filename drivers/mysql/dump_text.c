@@ -11,29 +11,12 @@ void my_script_head(struct buf *to)
 		     "/*M!101100 SET system_versioning_insert_history = 1 */;\n");
 }
 
-/* One word of a shell command, whatever bytes it has. */
-static void put_word(struct buf *to, const char *text)
-{
-	if (*text && *text != '-' &&
-	    strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./=:,-") == strlen(text)) {
-		buf_puts(to, text);
-		return;
-	}
-	buf_putc(to, '\'');
-	for (; *text; text++)
-		if (*text == '\'')
-			buf_puts(to, "'\\''");
-		else
-			buf_putc(to, *text);
-	buf_putc(to, '\'');
-}
-
 static void put_database(const struct my_dump *d, const char *name, struct buf *to)
 {
 	const char *client = d->server.mariadb ? "mariadb" : "mysql";
 	CLEANUP(buf_release) struct buf word = BUF_INIT;
 
-	put_word(&word, name);
+	buf_shell_word(&word, name);
 	buf_printf(to, "\n  cd \001%s\001", name);
 	buf_printf(to, "\n  mkdir rows; if test -d data; then for t in data/*; do\n"
 		       "    find \"$t\" ! -type d -print0 | LC_ALL=C sort -z | xargs -0 cat > rows/\"${t#data/}\" && rm -r \"$t\" || echo \"$t: FAILED\"; "

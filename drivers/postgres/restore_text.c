@@ -5,37 +5,20 @@
 
 #define DATABASES_SHOWN 50
 
-/* One word of a shell command, whatever bytes it has. */
-static void put_word(struct buf *to, const char *text)
-{
-	if (*text && strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./=:,-") == strlen(text) &&
-	    *text != '-') {
-		buf_puts(to, text);
-		return;
-	}
-	buf_putc(to, '\'');
-	for (; *text; text++)
-		if (*text == '\'')
-			buf_puts(to, "'\\''");
-		else
-			buf_putc(to, *text);
-	buf_putc(to, '\'');
-}
-
 /* What -d takes: a name that libpq would read as a connection string is given as one. */
 static void put_target(struct buf *to, const char *name)
 {
 	CLEANUP(buf_release) struct buf info = BUF_INIT;
 
 	if (!strchr(name, '=') && strncmp(name, "postgres", 8)) {
-		put_word(to, name);
+		buf_shell_word(to, name);
 		return;
 	}
 	buf_puts(&info, "dbname='");
 	for (; *name; name++)
 		buf_printf(&info, *name == '\'' || *name == '\\' ? "\\%c" : "%c", *name);
 	buf_putc(&info, '\'');
-	put_word(to, buf_str(&info));
+	buf_shell_word(to, buf_str(&info));
 }
 
 static void put_database(struct buf *to, const char *name)
@@ -43,7 +26,7 @@ static void put_database(struct buf *to, const char *name)
 	CLEANUP(buf_release) struct buf target = BUF_INIT, word = BUF_INIT;
 
 	put_target(&target, name);
-	put_word(&word, name);
+	buf_shell_word(&word, name);
 	const char *db = buf_str(&target);
 	buf_printf(to, "\n  cd \001%s\001", name);
 	buf_printf(to, "\n  psql -X -q -v ON_ERROR_STOP=1 -d postgres -v db=%s -f database.sql\n", buf_str(&word));
@@ -135,12 +118,12 @@ void load_script_table(const struct dump *d, const struct pg_table *t, const cha
 
 	if (t->pages) {
 		buf_puts(to, "pages ");
-		put_word(to, folder);
+		buf_shell_word(to, folder);
 		buf_printf(to, " %u\n", t->page_size);
 		return;
 	}
 	buf_puts(to, t->replace ? "replace " : "load ");
-	put_word(to, folder);
+	buf_shell_word(to, folder);
 	buf_printf(&sql, "COPY %s", t->name);
 	if (t->columns)
 		buf_printf(&sql, " (%s)", t->columns);
@@ -148,12 +131,12 @@ void load_script_table(const struct dump *d, const struct pg_table *t, const cha
 	sql_literal(&sql, d->encoding);
 	buf_putc(&sql, ')');
 	buf_putc(to, ' ');
-	put_word(to, buf_str(&sql));
+	buf_shell_word(to, buf_str(&sql));
 	if (t->replace) {
 		buf_clear(&sql);
 		buf_printf(&sql, "DELETE FROM ONLY %s %s", t->name, t->where ? t->where : "");
 		buf_putc(to, ' ');
-		put_word(to, buf_str(&sql));
+		buf_shell_word(to, buf_str(&sql));
 	}
 	buf_putc(to, '\n');
 }

@@ -171,31 +171,13 @@ void backup_write_release(struct backup_write *w)
 	*w = (struct backup_write)BACKUP_WRITE_INIT;
 }
 
-/* One word of a shell command. */
-static void put_word(struct buf *to, const char *word)
-{
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-";
-
-	if (strspn(word, plain) == strlen(word)) {
-		buf_puts(to, word);
-		return;
-	}
-	buf_putc(to, '\'');
-	for (; *word; word++)
-		if (*word == '\'')
-			buf_puts(to, "'\\''");
-		else
-			buf_putc(to, *word);
-	buf_putc(to, '\'');
-}
-
 void backup_restore_text(struct dump_pipeline *p, const char *text, struct buf *to)
 {
 	for (const char *mark, *end; (mark = strchr(text, '\001')) && (end = strchr(mark + 1, '\001')); text = end + 1) {
 		CLEANUP(cstr_release) char *scope = xstrndup(mark + 1, (size_t)(end - mark - 1));
 
 		buf_put(to, text, (size_t)(mark - text));
-		put_word(to, dump_scope_folder(p, scope));
+		buf_shell_word(to, dump_scope_folder(p, scope));
 	}
 	buf_puts(to, text);
 }

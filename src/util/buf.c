@@ -56,6 +56,23 @@ void buf_hex(struct buf *b, const void *p, size_t n)
 	b->data[b->len] = 0;
 }
 
+void buf_shell_word(struct buf *b, const char *s)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./=:,-";
+
+	if (*s && *s != '-' && strspn(s, plain) == strlen(s)) {
+		buf_puts(b, s);
+		return;
+	}
+	buf_putc(b, '\'');
+	for (; *s; s++)
+		if (*s == '\'')
+			buf_puts(b, "'\\''");
+		else
+			buf_putc(b, *s);
+	buf_putc(b, '\'');
+}
+
 void buf_clear(struct buf *b)
 {
 	b->len = 0;

@@ -17,6 +17,7 @@ void buf_putc(struct buf *b, char c);
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void buf_vprintf(struct buf *b, const char *fmt, va_list ap) PRINTF_LIKE(2, 0);
 void buf_hex(struct buf *b, const void *p, size_t n); /* lower case */
+void buf_shell_word(struct buf *b, const char *s);    /* as one word of a shell command, whatever bytes it has */
 void buf_clear(struct buf *b);                        /* keeps the memory */
 void buf_release(struct buf *b);
 const char *buf_str(const struct buf *b); /* "" while empty, never NULL */
