@@ -1,0 +1,39 @@
+/* Between the parts of the preflight: load_plan.c (places, what will be done), load_check.c (what the server has and lacks), load_rights.c
+ * (what the account may do). Nothing here changes anything. */
+#ifndef DRIVERS_MONGODB_LOAD_PLAN_H
+#define DRIVERS_MONGODB_LOAD_PLAN_H
+
+#include "drivers/mongodb/about.h"
+#include "drivers/mongodb/load.h"
+
+/* What an account may do: actions on a database as a whole. Known is false where the server keeps no accounts or does not tell. */
+struct mo_rights;
+enum status mo_rights_read(struct run *run, struct mo_conn *c, struct mo_rights **r, struct error *err) MUST_CHECK;
+void mo_rights_freep(struct mo_rights **r);
+bool mo_rights_known(const struct mo_rights *r);
+bool mo_rights_have(const struct mo_rights *r, const char *action, const char *database);
+
+struct mo_planner {
+	const struct endpoint *e;
+	const struct load_request *q;
+	struct load_plan *p;
+	struct mo_conn *c;
+	struct mo_about about;
+	struct mo_rights *rights;
+	/* Of the scope that is looked at. */
+	struct mo_wish wish;
+	struct load_scope_plan *s;
+	struct mo_where where;    /* the target */
+	struct mo_listing there;  /* what the database has, by its own names */
+};
+
+void mo_plan_step(struct mo_planner *pl, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void mo_plan_warn(struct mo_planner *pl, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void mo_plan_refuse(struct mo_planner *pl, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+enum status mo_check_server(struct run *run, struct mo_planner *pl, struct error *err) MUST_CHECK;
+enum status mo_check_users(struct run *run, struct mo_planner *pl, struct error *err) MUST_CHECK;
+/* After its target is known. */
+enum status mo_check_scope(struct run *run, struct mo_planner *pl, struct error *err) MUST_CHECK;
+
+#endif
