@@ -12,6 +12,7 @@ os.umask(0o022)  # servers run as users of their own, and enter folders of the t
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 import drtool as drtool_lib  # noqa: E402
+import mo  # noqa: E402
 import my  # noqa: E402
 import pg  # noqa: E402
 
@@ -165,6 +166,74 @@ def make_my_db():
         for database in server.databases():
             if database == name or database.startswith(f"{name}_"):
                 server.drop_db(database)
+
+
+@pytest.fixture(scope="session")
+def mo_folders():
+    yield
+    mo.remove_temp_dirs()
+
+
+@pytest.fixture(scope="session")
+def mo_server(mo_folders):
+    """The server of MongoDB's protocol that the tests share; what a test changes outside its database it puts back."""
+    try:
+        server = mo.Server().start()
+    except mo.Missing as reason:
+        pytest.skip(str(reason))
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def make_mo_server(mo_folders):
+    """make_mo_server(auth=False): a server of the test's own, ended with it."""
+    made = []
+
+    def make(auth=False):
+        try:
+            made.append(mo.Server(auth))
+            return made[-1].start()
+        except mo.Missing as reason:
+            pytest.skip(str(reason))
+
+    yield make
+    for server in made:
+        server.remove()
+
+
+@pytest.fixture
+def make_mo_db():
+    """make_mo_db(SERVER, fill=None): a new database name; what it and its copies hold is dropped with the test. fill(DATABASE) fills it."""
+    made = []
+
+    def make(server, fill=None, prefix="shop"):
+        name = unique(prefix)
+        made.append((server, name))
+        if fill:
+            fill(server.db(name))
+        return name
+
+    yield make
+    for server, name in made:
+        for database in server.databases():
+            if database == name or database.startswith(f"{name}_"):
+                server.drop_db(database)
+
+
+@pytest.fixture
+def mo_script():
+    """mo_script(SETTING=VALUE...): a scripted server of MongoDB's protocol (tests/lib/mongo_script.py), ended with the test."""
+    mongo_script = pytest.importorskip("mongo_script")
+    made = []
+
+    def make(**settings):
+        made.append(mongo_script.Script(**settings))
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.close()
 
 
 @pytest.fixture

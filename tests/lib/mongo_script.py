@@ -227,7 +227,7 @@ class Script:
             if self.log:
                 self.log.write(bson.json_util.dumps({**command.doc, "$db": command.db}) + "\n")
                 self.log.flush()
-            return next((fault for fault in self.faults if fault.fires(command)), None)
+            return next(iter([fault for fault in self.faults if fault.fires(command)]), None)
 
     def _one(self, link, command):
         """Answers; False where the link ends."""
