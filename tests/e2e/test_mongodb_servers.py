@@ -65,9 +65,11 @@ def test_documents_of_all_types_come_back_byte_for_byte_from_both(both):
 
 
 FILTERS = [
-    {"_id": {"$gte": 10, "$lt": 20}}, {"_id": {"$lt": 5.5}}, {"_id": {"$gte": "b"}}, {"_id": {"$type": "string"}}, {"_id": {"$in": [3, "c", None]}},
+    {"_id": {"$gte": 10, "$lt": 20}}, {"_id": {"$lt": 5.5}}, {"_id": {"$gte": "b"}}, {"_id": {"$type": "string"}},
+    {"_id": {"$in": [3, "c", None]}},
     {"$or": [{"_id": {"$lt": 3}}, {"_id": "a"}]}, {"$nor": [{"_id": {"$gte": 0}}, {"_id": {"$type": "string"}}]}, {"_id": {"$not": {"$lt": 25}}},
-    {"n": None}, {"n.deep": 4}, {"n": {"$exists": False}}, {"_id": {"$gt": MinKey()}}, {"_id": {"$eq": 7}}, {"_id": {"$ne": 7}}, {"n": float("nan")},
+    {"n": None}, {"n.deep": 4}, {"n": {"$exists": False}}, {"_id": {"$gt": MinKey()}}, {"_id": {"$eq": 7}}, {"_id": {"$ne": 7}},
+    {"n": float("nan")},
     {"$and": [{"_id": {"$gt": 3}}, {"_id": {"$lte": 6}}]}, {"_id": Int64(9)},
 ]
 
@@ -125,8 +127,8 @@ def _indexes(db):
     db.items.create_index([("a", 1), ("b", -1)], name="both", unique=True, sparse=True)
     db.items.create_index("when", name="ttl", expireAfterSeconds=60, partialFilterExpression={"n": {"$gt": 1}})
     db.command("collMod", "items", index={"name": "ttl", "expireAfterSeconds": 90})
-    return sorted((i["name"], list(i["key"].items()), i.get("unique"), i.get("sparse"), i.get("expireAfterSeconds"), i.get("partialFilterExpression"))
-                  for i in db.items.list_indexes())
+    options = ("unique", "sparse", "expireAfterSeconds", "partialFilterExpression")
+    return sorted((i["name"], list(i["key"].items()), *(i.get(name) for name in options)) for i in db.items.list_indexes())
 
 
 def _batches(db):
@@ -329,11 +331,24 @@ def test_the_script_refuses_fields_that_a_server_would_not_know(mo_script):
     assert refused.value.code == 40415
 
 
+def test_the_script_merges_accounts_out_of_a_collection_beside(mo_script):
+    server = mo_script()
+    admin = client_of(server).admin
+    server.store.load("admin", "system.users", [{"_id": "admin.ann", "user": "ann", "db": "admin"}])
+    admin.beside.insert_one({"_id": "shop.bob", "user": "bob", "db": "shop"})
+    admin.command("_mergeAuthzCollections", 1, tempUsersCollection="admin.beside", tempRolesCollection="", drop=False, db="")
+    assert [user["user"] for user in admin.command("usersInfo", 1)["users"]] == ["ann", "bob"]
+    with pytest.raises(OperationFailure) as refused:
+        admin.command("_mergeAuthzCollections", 1, tempUsersCollection="", tempRolesCollection="", drop=False, db="")
+    assert refused.value.code == 2
+
+
 def test_the_script_runs_from_a_shell_and_ends_with_its_input(tmp_path):
-    script = '{"settings": {"version": "6.0.1"}, "data": {"shop": {"items": {"documents": [{"_id": {"$numberLong": "5"}}], "options": {"capped": true}}}},' \
+    script = '{"settings": {"version": "6.0.1"}, "data": {"shop": {"items": {"documents": [{"_id": {"$numberLong": "5"}}]}}},' \
              ' "stream": {"shop.big": {"mb": 1, "document": 1000}}, "faults": [{"command": "count", "error": 26}]}'
     port_file, log = tmp_path / "port", tmp_path / "log"
-    process = subprocess.Popen([sys.executable, mongo_script.__file__, "--port-file", port_file, "--script", script, "--log", log], stdin=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, mongo_script.__file__, "--port-file", port_file, "--script", script, "--log", log],
+                               stdin=subprocess.PIPE)
     try:
         while not port_file.exists():
             assert process.poll() is None

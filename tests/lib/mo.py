@@ -182,9 +182,7 @@ class Server:
 
     def indexes(self, db):
         """{collection: {name: index}} as listIndexes shows them, without what a server says of its own storage."""
-        found = {}
-        for info in self.db(db).list_collections():
-            if info["type"] != "view":
-                indexes = [dict(index) for index in self.db(db)[info["name"]].list_indexes()]
-                found[info["name"]] = {index["name"]: {k: v for k, v in index.items() if k not in ("v", "ns", "storageEngine")} for index in indexes}
-        return found
+        def plain(index):
+            return {k: v for k, v in index.items() if k not in ("v", "ns", "storageEngine")}
+        names = [info["name"] for info in self.db(db).list_collections() if info["type"] != "view"]
+        return {name: {index["name"]: plain(index) for index in self.db(db)[name].list_indexes()} for name in names}

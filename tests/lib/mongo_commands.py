@@ -1,21 +1,23 @@
-"""What the scripted server answers to each command. A command is a function of (server, command) that returns a dict, Batch or Refused."""
+"""What the scripted server answers to each command. A command is a function of (server, command): a dict, a Batch, or Refused is raised."""
 
 import bson
+import mongo_documents
 import mongo_query as query
 import mongo_wire as wire
 from mongo_query import Refused
 
-CODE_NAMES = {2: "BadValue", 13: "Unauthorized", 18: "AuthenticationFailed", 20: "IllegalOperation", 26: "NamespaceNotFound", 27: "IndexNotFound",
-              43: "CursorNotFound", 48: "NamespaceExists", 50: "MaxTimeMSExpired", 59: "CommandNotFound", 67: "CannotCreateIndex",
+CODE_NAMES = {2: "BadValue", 13: "Unauthorized", 18: "AuthenticationFailed", 20: "IllegalOperation", 26: "NamespaceNotFound",
+              27: "IndexNotFound", 43: "CursorNotFound", 48: "NamespaceExists", 50: "MaxTimeMSExpired", 59: "CommandNotFound",
               72: "InvalidOptions", 73: "InvalidNamespace", 76: "NoReplicationEnabled", 85: "IndexOptionsConflict", 86: "IndexKeySpecsConflict",
               91: "ShutdownInProgress", 121: "DocumentValidationFailure", 166: "CommandNotSupportedOnView", 175: "QueryPlanKilled",
               189: "PrimarySteppedDown", 197: "InvalidIndexSpecificationOption", 237: "CursorKilled", 238: "NotImplemented",
-              239: "SnapshotTooOld", 246: "SnapshotUnavailable", 10107: "NotWritablePrimary", 11000: "DuplicateKey", 11600: "InterruptedAtShutdown",
+              239: "SnapshotTooOld", 246: "SnapshotUnavailable", 10107: "NotWritablePrimary", 11000: "DuplicateKey", 67: "CannotCreateIndex",
+              123: "NotAReplicaSet", 11600: "InterruptedAtShutdown",
               11602: "InterruptedDueToReplStateChange", 13435: "NotPrimaryNoSecondaryOk", 40415: "IDLUnknownField"}
 
 # A server refuses what it does not know of a command.
-GENERIC = {"$db", "lsid", "$clusterTime", "$readPreference", "readConcern", "writeConcern", "maxTimeMS", "comment", "txnNumber", "startTransaction",
-           "autocommit", "$audit", "$client", "apiVersion", "apiStrict", "apiDeprecationErrors"}
+GENERIC = {"$db", "lsid", "$clusterTime", "$readPreference", "readConcern", "writeConcern", "maxTimeMS", "comment", "txnNumber",
+           "startTransaction", "autocommit", "$audit", "$client", "apiVersion", "apiStrict", "apiDeprecationErrors"}
 CREATE = {"capped", "size", "max", "autoIndexId", "viewOn", "pipeline", "collation", "validator", "validationLevel", "validationAction",
           "storageEngine", "indexOptionDefaults", "timeseries", "expireAfterSeconds", "clusteredIndex", "changeStreamPreAndPostImages",
           "encryptedFields", "idIndex", "flags", "temp"}
@@ -34,9 +36,9 @@ KNOWN = {
     "renameCollection": {"to", "dropTarget"},
 }
 SINCE = {"bypassEmptyTsReplacement": (8, 0), "rawData": (8, 2)}
-INDEX_OPTIONS = {"v", "key", "name", "ns", "unique", "background", "sparse", "expireAfterSeconds", "partialFilterExpression", "collation", "hidden",
-                 "storageEngine", "weights", "default_language", "language_override", "textIndexVersion", "2dsphereIndexVersion", "bits", "min",
-                 "max", "wildcardProjection", "prepareUnique", "clustered"}
+INDEX_OPTIONS = {"v", "key", "name", "ns", "unique", "background", "sparse", "expireAfterSeconds", "partialFilterExpression", "collation",
+                 "hidden", "storageEngine", "weights", "default_language", "language_override", "textIndexVersion", "2dsphereIndexVersion", "bits",
+                 "min", "max", "wildcardProjection", "prepareUnique", "clustered"}
 
 
 class Batch:
@@ -102,6 +104,30 @@ def users_info(server, _):
     return {"users": [wire.decode(d) for d in users.documents()] if users else []}
 
 
+def connection_status(server, _):
+    return {"authInfo": {"authenticatedUsers": [], "authenticatedUserRoles": [], "authenticatedUserPrivileges": [], **server.account}}
+
+
+def merge_accounts(server, command):
+    """Takes users and roles over out of collections beside, as mongorestore has it done."""
+    pairs = [("system.users", command.get("tempUsersCollection")), ("system.roles", command.get("tempRolesCollection"))]
+    if not any(source for _, source in pairs):
+        raise Refused(2, 'Must provide at least one of "tempUsersCollection" and "tempRolesCollection"')
+    for name, source in pairs:
+        if not source:
+            continue
+        documents = server.store.need("admin", source.partition(".")[2]).documents()
+        to, at = server.store.make("admin", name), server.store.tick()
+        if command.get("drop"):
+            for document in to.documents():
+                to.remove(at, to.find_id(wire.field(document, "_id")))
+        for document in documents:
+            if wire.field(document, "_id") is None or wire.field(document, "db") is None:
+                raise Refused(2, "that is no account")
+            to.put(at, document)
+    return {}
+
+
 def nothing(*_):
     return {}
 
@@ -115,6 +141,14 @@ def list_databases(server, command):
         size = sum(len(d) for c in collections.values() for d in c.documents())
         return {"name": name, "sizeOnDisk": bson.int64.Int64(size), "empty": not size}
     return {"databases": [entry(name, server.store.databases[name]) for name in sorted(server.store.databases)]}
+
+
+def db_stats(server, command):
+    collections = server.store.databases.get(command.db, {}).values()
+    documents = [d for c in collections for d in c.documents()]
+    total, used = server.disk
+    return {"db": command.db, "collections": len(collections), "objects": len(documents), "dataSize": float(sum(map(len, documents))),
+            "fsTotalSize": float(total), "fsUsedSize": float(used)}
 
 
 def shown(collection):
@@ -148,206 +182,12 @@ def list_indexes(server, command):
     return server.open_cursor(command, command.ns, list(of.indexes), command.part("cursor"))
 
 
-# --- documents ---
-
-def documents_of(server, command):
-    """What a collection or view holds at the moment that the command wants."""
-    of = server.store.find(command.db, command.target)
-    at = server.moment_of(command)
-    if of is None:
-        return [], None
-    if at is not None and of.born > at:
-        raise Refused(246, f"Unable to read from a snapshot due to pending collection catalog changes; please retry the operation. Namespace: {command.ns}")
-    if of.kind == "view":
-        source = server.store.find(command.db, wire.field(of.options, "viewOn").decode())
-        stages = wire.field(of.options, "pipeline")
-        documents = source.documents(at) if source else []
-        return query.pipeline(documents, [e.value_bytes for e in wire.elements(stages.value_bytes)] if stages else []), None
-    if of.kind == "timeseries" and (server.store.buckets or not command.get("rawData")):
-        raise Refused(238, "this script unpacks no buckets of a time series")
-    return of.documents(at), of
-
-
-def find(server, command):
-    documents, of = documents_of(server, command)
-    wanted = command.part("filter")
-    if of is not None and of.frozen:  # for speed: each filter is looked at once
-        if wanted not in of.kept:
-            of.kept[wanted] = [d for d in documents if query.matches(d, wanted)]
-        documents = of.kept[wanted]
-    elif len(wanted) > 5:
-        documents = [d for d in documents if query.matches(d, wanted)]
-    if command.field("sort") is not None:
-        documents = query.sort(documents, command.part("sort"))
-    skip, limit = int(command.get("skip", 0)), abs(int(command.get("limit", 0)))
-    if skip or limit:
-        documents = documents[skip:skip + limit if limit else None]
-    if len(command.part("projection")) > 5:
-        documents = [query.project(d, command.part("projection")) for d in documents]
-    return server.open_cursor(command, command.ns, documents, command.raw, of)
-
-
-def get_more(server, command):
-    return server.next_batch(command, command.get("getMore"))
-
-
-def kill_cursors(server, command):
-    killed, missing = [], []
-    for cursor in command.get("cursors"):
-        (killed if server.cursors.pop(cursor, None) else missing).append(bson.int64.Int64(cursor))
-    return {"cursorsKilled": killed, "cursorsNotFound": missing, "cursorsAlive": [], "cursorsUnknown": []}
-
-
-def aggregate(server, command):
-    stages = command.each("pipeline")
-    first = next(wire.elements(stages[0])) if stages else None
-    if first is not None and first.name == "$collStats":
-        of = server.store.need(command.db, command.target)
-        stored = server.store.find(command.db, f"system.buckets.{command.target}") or of
-        if of.kind == "view":
-            raise Refused(166, f"Namespace {command.ns} is a view, not a collection")
-        documents = stored.documents()
-        documents = [wire.raw({"ns": command.ns, "storageStats": {"size": sum(map(len, documents)), "count": len(documents)}, "count": len(documents)})]
-        stages = stages[1:]
-    else:
-        documents = documents_of(server, command)[0]
-    return server.open_cursor(command, command.ns, query.pipeline(documents, stages), command.part("cursor"))
-
-
-def count(server, command):
-    return {"n": sum(query.matches(d, command.part("query")) for d in documents_of(server, command)[0])}
-
-
-# --- writing ---
-
-def _stamped(server, document):
-    """Empty timestamps at the top get the server's time."""
-    parts = []
-    for one in wire.elements(document):
-        empty = one.type == wire.TIMESTAMP and one.name != "_id" and one.value_bytes == b"\0" * 8
-        parts.append(next(wire.elements(wire.raw({one.name: server.store.timestamp}))).bytes if empty else one.bytes)
-    return wire.document_of(parts)
-
-
-def _writable(server, command, store_of):
-    if store_of.kind == "view":
-        raise Refused(166, f"Namespace {command.ns} is a view, not a collection")
-    if store_of.kind == "timeseries" and (server.store.buckets or not command.get("rawData")):
-        raise Refused(238, "this script makes no buckets of a time series")
-    if store_of.frozen:
-        raise Refused(20, "nothing can be written into this one")
-    return store_of
-
-
-def _ready(server, command, of, document):
-    """A document as it is stored."""
-    if len(document) > server.max_document:
-        raise Refused(10334, f"BSONObj size: {len(document)} is invalid. Size must be between 0 and {server.max_document}")
-    own = wire.field(document, "_id")
-    if own is None:
-        document = wire.document_of([wire.raw({"_id": bson.ObjectId()})[4:-1], document[4:-1]])
-    elif own.type in (wire.ARRAY, wire.REGEX, wire.UNDEFINED):
-        raise Refused(2, f"The '_id' value cannot be of type {own.type}")
-    if not command.get("bypassDocumentValidation") and not of.valid(document):
-        raise Refused(121, "Document failed validation")
-    return document if command.get("bypassEmptyTsReplacement") else _stamped(server, document)
-
-
-def _each(server, command, many, write):
-    """Writes one after the other, as `ordered` says; {n, writeErrors}."""
-    if len(many) > server.max_batch:
-        raise Refused(16, f"Write batch sizes must be between 1 and {server.max_batch}. Got {len(many)} operations.")
-    errors, done = [], 0
-    for i, one in enumerate(many):
-        try:
-            done += write(i, one)
-        except Refused as refused:
-            errors.append({"index": i, "code": refused.code, **refused.more, "errmsg": refused.message})
-            if command.get("ordered", True):
-                break
-    return {"n": done, **({"writeErrors": errors} if errors else {})}
-
-
-def insert(server, command):
-    of = _writable(server, command, server.store.make(command.db, command.target))
-
-    def one(_, document):
-        document = _ready(server, command, of, document)
-        own = wire.field(document, "_id")
-        if of.find_id(own) is not None:
-            raise Refused(11000, f"E11000 duplicate key error collection: {command.ns} index: _id_ dup key: {{ _id: {own.decode()!r} }}",
-                          keyPattern={"_id": 1}, keyValue={"_id": own.decode()})
-        of.put(server.store.tick(), document)
-        return 1
-    return _each(server, command, command.each("documents"), one)
-
-
-def _updated(document, how):
-    """The document that an update makes of one (None: of none)."""
-    if how.type == wire.ARRAY:
-        stage = next(wire.elements(next(wire.elements(how.value_bytes)).value_bytes))
-        new = wire.field(stage.value_bytes, "newRoot") if stage.name == "$replaceRoot" else stage
-        literal = wire.field(new.value_bytes, "$literal") if new is not None and new.type == wire.DOCUMENT else None
-        if stage.name not in ("$replaceRoot", "$replaceWith") or literal is None:
-            raise Refused(40324, f"this script knows no such pipeline of an update: {stage.name}")
-        return literal.value_bytes
-    first = next(wire.elements(how.value_bytes), None)
-    if first is None or not first.name.startswith("$"):
-        return how.value_bytes
-    if [e.name for e in wire.elements(how.value_bytes)] != ["$set"]:
-        raise Refused(9, f"this script knows $set only: {first.name}")
-    new = {e.name: e for e in wire.elements(first.value_bytes)}
-    parts = [new.pop(e.name).bytes if e.name in new else e.bytes for e in wire.elements(document or wire.raw({}))]
-    return wire.document_of(parts + [e.bytes for e in new.values()])
-
-
-def update(server, command):
-    of = _writable(server, command, server.store.make(command.db, command.target))
-    upserted, modified = [], 0
-
-    def one(i, spec):
-        nonlocal modified
-        wanted, how = wire.field(spec, "q").value_bytes, wire.field(spec, "u")
-        found = [d for d in of.documents() if query.matches(d, wanted)]
-        multi, upsert = (wire.field(spec, name) for name in ("multi", "upsert"))
-        for document in found if multi is not None and multi.decode() else found[:1]:
-            own, new = wire.field(document, "_id"), _updated(document, how)
-            if wire.field(new, "_id") is None:
-                new = wire.document_of([own.bytes, new[4:-1]])
-            new = _ready(server, command, of, new)
-            modified += new != document
-            of.put(server.store.tick(), new)
-        if found or upsert is None or not upsert.decode():
-            return len(found) if multi is not None and multi.decode() else min(len(found), 1)
-        new, own = _updated(None, how), wire.field(wanted, "_id")
-        if wire.field(new, "_id") is None and own is not None:
-            new = wire.document_of([own.bytes, new[4:-1]])
-        new = _ready(server, command, of, new)
-        of.put(server.store.tick(), new)
-        upserted.append({"index": i, "_id": wire.field(new, "_id").decode()})
-        return 1
-    answer = _each(server, command, command.each("updates"), one)
-    return {**answer, "nModified": modified, **({"upserted": upserted} if upserted else {})}
-
-
-def delete(server, command):
-    of = server.store.find(command.db, command.target)
-
-    def one(_, spec):
-        found = [d for d in of.documents() if query.matches(d, wire.field(spec, "q").value_bytes)] if of else []
-        limit = wire.field(spec, "limit").decode()
-        for document in found[:limit or None]:
-            of.remove(server.store.tick(), of.find_id(wire.field(document, "_id")))
-        return len(found[:limit or None])
-    return _each(server, command, command.each("deletes"), one)
-
-
 # --- definitions ---
 
 def create(server, command):
     parts = [e.bytes for e in wire.elements(command.raw) if e.name in CREATE and e.name not in ("idIndex", "temp", "flags")]
-    if command.field("timeseries") is not None and not command.part("timeseries") or command.field("viewOn") is not None and command.field("capped") is not None:
-        raise Refused(72, "options do not go together")
+    if command.field("viewOn") is not None and command.field("capped") is not None:
+        raise Refused(72, "the 'viewOn' and 'capped' options cannot be used together")
     server.store.create(command.db, command.target, wire.document_of(parts))
     return {}
 
@@ -420,13 +260,17 @@ def rename_collection(server, command):
 
 
 ANSWERS = {
-    "hello": hello, "isMaster": hello, "ismaster": hello, "buildInfo": build_info, "buildinfo": build_info, "ping": nothing, "endSessions": nothing,
+    "hello": hello, "isMaster": hello, "ismaster": hello, "buildInfo": build_info, "buildinfo": build_info, "ping": nothing,
+    "endSessions": nothing,
+    "connectionStatus": connection_status, "_mergeAuthzCollections": merge_accounts, "dbStats": db_stats,
     "replSetGetConfig": set_config, "getParameter": get_parameter, "usersInfo": users_info, "refreshSessions": nothing, "setParameter": nothing,
     "listDatabases": list_databases, "listCollections": list_collections, "listIndexes": list_indexes,
-    "find": find, "getMore": get_more, "killCursors": kill_cursors, "aggregate": aggregate, "count": count,
-    "insert": insert, "update": update, "delete": delete,
-    "create": create, "createIndexes": create_indexes, "dropIndexes": drop_indexes, "collMod": coll_mod, "drop": drop, "dropDatabase": drop_database,
-    "renameCollection": rename_collection,
+    "find": mongo_documents.find, "getMore": mongo_documents.get_more, "killCursors": mongo_documents.kill_cursors,
+    "aggregate": mongo_documents.aggregate, "count": mongo_documents.count, "insert": mongo_documents.insert,
+    "update": mongo_documents.update, "delete": mongo_documents.delete,
+    "create": create, "createIndexes": create_indexes, "dropIndexes": drop_indexes, "collMod": coll_mod, "drop": drop,
+    "dropDatabase": drop_database, "renameCollection": rename_collection,
 }
-WRITES = {"insert", "update", "delete", "create", "createIndexes", "dropIndexes", "collMod", "drop", "dropDatabase", "renameCollection"}
+WRITES = {"insert", "update", "delete", "create", "createIndexes", "dropIndexes", "collMod", "drop", "dropDatabase", "renameCollection",
+          "_mergeAuthzCollections"}
 READS = {"find", "aggregate", "count", "listCollections", "listIndexes", "listDatabases", "getMore"}

@@ -40,14 +40,14 @@ BATCH_BYTES = 16 << 20
 class Fault:
     """What happens to the n-th command of a name (or "*") from now on, and to the next ones, `times` in all (None: ever after).
 
-    run: a command that is done before. delay: seconds. error: the number that is answered, with message and labels. reply: the document that is
-    answered. close: the link is closed without an answer, or after that of error or reply. cut: the link is reset after this many bytes
-    of the answer; True: in its middle. step_down: the server is a secondary from then on. kill_cursor: the cursor of the getMore is gone.
-    ns: only commands on "shop.items". call: a function of the command, in this process.
+    run: a command that is done before. delay: seconds. error: the number that is answered, with message and labels. reply: the answer, a
+    dict, the bytes of a document, or mongo_commands.Batch. close: the link is closed without an answer, or after that of error or reply.
+    cut: the link is reset after this many bytes of the answer; True: in its middle. step_down: the server is a secondary from then on.
+    kill_cursor: the cursor of the getMore is gone. ns: only commands on "shop.items". call: a function of the command, in this process.
     """
 
-    def __init__(self, command, n=1, times=1, ns=None, run=None, delay=0, error=None, message=None, labels=(), reply=None, close=False, cut=None,
-                 step_down=False, kill_cursor=False, call=None):
+    def __init__(self, command, n=1, times=1, ns=None, run=None, delay=0, error=None, message=None, labels=(), reply=None, close=False,
+                 cut=None, step_down=False, kill_cursor=False, call=None):
         self.command, self.n, self.times, self.ns = command, n, times, ns
         self.run, self.delay, self.error, self.message, self.labels, self.reply = run, delay, error, message, labels, reply
         self.close, self.cut, self.step_down, self.kill_cursor, self.call = close, cut, step_down, kill_cursor, call
@@ -66,25 +66,25 @@ class Cursor:
 
 
 class Script:
-    """One server on a port of its own. Settings may be changed while it runs; members of one replica set share a store.
+    """One server, on a port of its own where none is given. Settings may be changed while it runs; members of one replica set share a store.
 
     role: "primary", "secondary" or "mongos"; set_name None: a standalone. majority: a Timestamp, else the store's time. snapshot: True, or
     the error that refuses a read at one moment. hello, build_info: fields put over the usual ones, None takes one away.
-    missing: commands that this server does not know.
+    missing: commands that this server does not know. account: the authInfo of connectionStatus. disk: (total, used) bytes of dbStats.
     """
 
     SETTINGS = {"set_name": None, "role": "primary", "hosts": None, "primary": None, "version": "7.0.14", "wire": 21, "majority": None,
                 "snapshot": True, "sessions": True, "max_document": 16 << 20, "max_message": 48000000, "max_batch": 100000, "hello": {},
-                "build_info": {}, "missing": ()}
+                "build_info": {}, "missing": (), "account": {}, "disk": (1 << 40, 1 << 30)}
 
-    def __init__(self, store=None, log=None, **settings):
+    def __init__(self, store=None, log=None, port=0, **settings):
         self.store = store or mongo_store.Store()
         self.log = log
         self.set_id = bson.ObjectId()
         self.cursors, self.faults, self.commands = {}, [], []
         self.state = threading.Condition()
         self.set(**{**self.SETTINGS, **settings})
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self.listener = socket.create_server(("127.0.0.1", port), backlog=256)
         self.port = self.listener.getsockname()[1]
         self.links = set()
         threading.Thread(target=self._accept, daemon=True).start()
@@ -120,7 +120,8 @@ class Script:
     def url(self, db="", **query):
         if self.set_name:
             query = {"replicaSet": self.set_name, **query}
-        return f"mongodb://{','.join(self.hosts or [self.address])}/{db}" + ("?" + "&".join(f"{k}={v}" for k, v in query.items()) if query else "")
+        options = "?" + "&".join(f"{k}={v}" for k, v in query.items()) if query else ""
+        return f"mongodb://{','.join(self.hosts or [self.address])}/{db}{options}"
 
     def fault(self, command, **how):
         with self.state:
@@ -260,7 +261,8 @@ class Script:
         if fault.step_down:
             self.set(role="secondary", primary=None)
         if fault.error is not None:
-            return self._refusal(Refused(fault.error, fault.message or "the script says so", **({"errorLabels": list(fault.labels)} if fault.labels else {})))
+            labels = {"errorLabels": list(fault.labels)} if fault.labels else {}
+            return self._refusal(Refused(fault.error, fault.message or "the script says so", **labels))
         if fault.reply is not None:
             return fault.reply
         return None if fault.close else self._answer(command)
@@ -317,7 +319,8 @@ class Script:
         return [head, answer.documents, tail + rest]
 
 
-WORDS = "amber basket cellar dozen elm ferry garden harbour island jetty kernel lantern meadow north orchard pepper quarry river silver timber".split()
+WORDS = ("amber basket cellar dozen elm ferry garden harbour island jetty kernel lantern meadow north orchard pepper quarry river silver "
+         "timber").split()
 
 
 def stream_documents(mb, size):
@@ -327,7 +330,8 @@ def stream_documents(mb, size):
     text = max(size - 90, 1)
     for i in range((mb << 20) // size):
         begin = dice.randrange(len(pool) - text) if text < len(pool) else 0
-        yield {"_id": i, "sku": f"{dice.getrandbits(48):012x}", "price": dice.random() * 100, "stock": dice.randrange(1000), "text": pool[begin:begin + text]}
+        yield {"_id": i, "sku": f"{dice.getrandbits(48):012x}", "price": dice.random() * 100, "stock": dice.randrange(1000),
+               "text": pool[begin:begin + text]}
 
 
 def load_script(server, script):

@@ -1,4 +1,4 @@
-"""Databases and collections in memory, as a MongoDB keeps them: documents byte for byte with their past, options and indexes as they were given."""
+"""Databases and collections in memory, as a MongoDB keeps them: documents byte for byte with their past, options and indexes as given."""
 
 import threading
 import time
@@ -146,7 +146,8 @@ class Store:
         options = options or wire.raw({})
         if len(f"{db}.{name}".encode("utf-8", "surrogateescape")) > MOST_NAMESPACE:
             raise Refused(73, f"Fully qualified namespace is too long. Namespace: {db}.{name} Max: 255")
-        if not name or "$" in name or (name.startswith("system.") and not (db == "admin" or name in ("system.js", "system.profile") or name.startswith("system.buckets."))):
+        own = name.startswith("system.") and db != "admin" and not name.startswith(("system.js", "system.profile", "system.buckets."))
+        if not name or "$" in name or own:
             raise Refused(73, f"Invalid system namespace: {db}.{name}")
         there = self.find(db, name)
         if there is not None:

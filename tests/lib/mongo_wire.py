@@ -233,8 +233,8 @@ def read_command(sock, most):
         name_end = payload.index(0, 4)
         begin = name_end + 9
         body = payload[begin:begin + INT32.unpack_from(payload, begin)[0]]
-        wrapped = field(body, "$query")
-        return Command(wrapped.value_bytes if wrapped else body, request=request, legacy=True, database=payload[4:name_end].decode().partition(".")[0])
+        wrapped, database = field(body, "$query"), payload[4:name_end].decode().partition(".")[0]
+        return Command(wrapped.value_bytes if wrapped else body, request=request, legacy=True, database=database)
     if code != OP_MSG:
         raise Closed
     flags = INT32.unpack_from(payload)[0]
