@@ -39,6 +39,7 @@ void mo_conn_freep(struct mo_conn **to)
 	if (c->cancel->prefs)
 		mongoc_read_prefs_destroy(c->cancel->prefs);
 	mo_links_release(&c->cancel->links);
+	mo_url_release(&c->cancel->url);
 	bson_destroy(&c->cancel->opts);
 	free(c->cancel);
 	free(c->server.where);

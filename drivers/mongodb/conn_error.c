@@ -5,11 +5,6 @@
 	"Check user and password, and authSource in the URL: the database in which the account was made, mostly admin. A password may also come " \
 	"from password_file or password_command."
 #define MOVED "The replica set has another primary now, or the server is ending: run again."
-#define CHECK_ADDRESS "Check host and port, that the server runs, and that it listens there."
-#define MEMBERS                                                                                                             \
-	"A replica set tells its clients under which names they reach its members. Where these cannot be reached from here, set "    \
-	"directConnection=true in the URL: only the server that it names is used then."
-
 /* Numbers that mean more than "the server reported an error". */
 static const struct {
 	int number;
@@ -107,30 +102,28 @@ enum status mo_server_error(const struct mo_conn *c, int code, const char *text,
 
 static enum status link_error(struct mo_conn *c, const bson_error_t *why, struct error *err)
 {
-	struct mo_links *all = &c->cancel->links;
-
-	if (all->trouble.code) {
-		error_move(err, &all->trouble);
-		error_add(err, "%s", mo_product(c));
-	} else {
-		error_set(err, ST_UNREACHABLE, "%s at %s: %s", mo_product(c), c->server.where,
-			  *why->message ? why->message : "the connection was lost");
-		err->retry = true;
-	}
-	if (err->code == ST_UNREACHABLE && !err->hint && !c->server_id)
-		error_hint(err, CHECK_ADDRESS);
+	if (c->cancel->links.trouble.code)
+		return error_move(err, &c->cancel->links.trouble);
+	error_set(err, ST_UNREACHABLE, "%s at %s: %s", mo_product(c), c->server.where, *why->message ? why->message : "the connection was lost");
+	err->retry = true;
 	return err->code;
 }
 
+/* No member of several could be used: libmongoc tells of each. Of one, and of what is to be set right here, the link knows more. */
 static enum status select_error(struct mo_conn *c, const bson_error_t *why, struct error *err)
 {
-	bool one = c->cancel->hosts == 1 && c->cancel->links.trouble.code;
+	const struct error *trouble = &c->cancel->links.trouble;
+	bool one = c->cancel->url.hosts == 1 && trouble->code;
 
-	if (one)
-		return link_error(c, why, err);
-	error_set(err, ST_UNREACHABLE, "%s at %s: %s", mo_product(c), c->server.where, why->message);
-	err->retry = true;
-	return error_hint(err, MEMBERS);
+	if (one || trouble->code == ST_TLS || trouble->code == ST_CONFIG) {
+		link_error(c, why, err);
+	} else {
+		error_set(err, ST_UNREACHABLE, "%s at %s: %s", mo_product(c), c->server.where, why->message);
+		err->retry = true;
+	}
+	if (c->cancel->known)
+		error_hint(err, MO_MEMBERS_HINT);
+	return err->code;
 }
 
 enum status mo_call_failed(struct mo_conn *c, const bson_error_t *why, const bson_t *reply, struct error *err)

@@ -25,10 +25,12 @@ void mo_url_release(struct mo_url *u);
 
 struct mo_conn_cancel {
 	struct mo_links links;
+	struct mo_url url;
+	struct mo_tls tls;
 	mongoc_client_session_t *session; /* NULL: the server has none */
 	mongoc_read_prefs_t *prefs;       /* of every command; NULL: the primary's */
 	bson_t opts;                      /* of every command: serverId, sessionId */
-	unsigned hosts;                   /* named in the URL */
+	bool known;                       /* a member has answered */
 };
 
 /* A call into libmongoc: what waits meanwhile ends by run. */
@@ -44,6 +46,9 @@ enum status mo_conn_open_at(struct run *run, const struct endpoint *e, enum mo_w
  * cursor 0: none is known. */
 void mo_conn_end_there(struct mo_conn *c);
 
+#define MO_MEMBERS_HINT                                                                                                     \
+	"A replica set tells its clients under which names they reach its members. Where these cannot be reached from here, set "    \
+	"directConnection=true in the URL: only the server that it names is used then."
 /* Sets err from a server's answer {code, errmsg, errorLabels}. */
 enum status mo_server_error(const struct mo_conn *c, int code, const char *text, const bson_t *reply, struct error *err);
 /* What a server's error number means to drtool. */

@@ -141,42 +141,65 @@ static enum status ask_build(struct run *run, struct mo_conn *c, struct error *e
 
 /* ---- opening ---- */
 
-/* Whether any member has answered: then one that will do may come. */
-static bool any_known(mongoc_client_t *client)
+/* Looks at which members have answered, and writes "db1:27017 (RSSecondary), db2:27017 (Unknown)". */
+static void look_around(struct mo_conn *c, struct buf *members)
 {
 	size_t n = 0;
-	bool known = false;
-	mongoc_server_description_t **all = mongoc_client_get_server_descriptions(client, &n);
+	mongoc_server_description_t **all = mongoc_client_get_server_descriptions(c->client, &n);
 
-	for (size_t i = 0; i < n; i++)
-		known = known || strcmp(mongoc_server_description_type(all[i]), "Unknown") != 0;
+	c->cancel->known = false;
+	for (size_t i = 0; i < n; i++) {
+		const char *type = mongoc_server_description_type(all[i]);
+
+		c->cancel->known = c->cancel->known || strcmp(type, "Unknown") != 0;
+		buf_printf(members, "%s%s (%s)", i ? ", " : "", mongoc_server_description_host(all[i])->host_and_port, type);
+	}
 	mongoc_server_descriptions_destroy_all(all, n);
-	return known;
 }
 
-static mongoc_server_description_t *choose(struct run *run, struct mo_conn *c, enum mo_whom whom, bson_error_t *why)
+/* Where a member has answered, one that will do may come: an election takes some seconds. */
+static mongoc_server_description_t *choose(struct run *run, struct mo_conn *c, enum mo_whom whom, struct buf *members, bson_error_t *why)
 {
 	struct mo_links *links = &c->cancel->links;
 
 	for (;;) {
 		mongoc_server_description_t *sd = mongoc_client_select_server(c->client, whom == MO_WRITE, c->cancel->prefs, why);
 
-		if (sd || links->why.code || !any_known(c->client) || run_sleep(run, AGAIN, &links->why))
+		if (sd)
 			return sd;
+		buf_clear(members);
+		look_around(c, members);
+		if (links->why.code || !c->cancel->known || run_sleep(run, AGAIN, &links->why))
+			return NULL;
 		error_release(&links->trouble);
 	}
+}
+
+static enum status none_chosen(struct mo_conn *c, enum mo_whom whom, const char *members, const bson_error_t *why, struct error *err)
+{
+	struct mo_links *links = &c->cancel->links;
+
+	/* The time for connecting was used up by waiting for one that will do. */
+	if (links->why.code != ST_DEADLINE || !c->cancel->known)
+		return mo_call_failed(c, why, NULL, err);
+	error_release(&links->why);
+	error_set(err, ST_UNREACHABLE, "none of the servers is %s: %s",
+		  whom == MO_WRITE || !c->cancel->prefs ? "a primary" : "one that readPreference allows", members);
+	err->retry = true;
+	return error_hint(err, MO_MEMBERS_HINT);
 }
 
 static enum status select_server(struct run *run, struct mo_conn *c, enum mo_whom whom, struct error *err)
 {
 	CLEANUP(mo_call_end) struct mo_conn *busy = NULL;
+	CLEANUP(buf_release) struct buf members = BUF_INIT;
 	bson_error_t why = {0};
 
 	mo_call_begin(&busy, c, run);
-	mongoc_server_description_t *sd = choose(run, c, whom, &why);
+	mongoc_server_description_t *sd = choose(run, c, whom, &members, &why);
 
 	if (!sd)
-		return mo_call_failed(c, &why, NULL, err);
+		return none_chosen(c, whom, buf_str(&members), &why, err);
 	const mongoc_host_list_t *host = mongoc_server_description_host(sd);
 
 	c->server_id = mongoc_server_description_id(sd);
@@ -202,8 +225,19 @@ static enum status start_session(struct run *run, struct mo_conn *c, struct erro
 	return ST_OK;
 }
 
-static enum status make_client(struct mo_conn *c, const struct mo_url *u, enum mo_whom whom, struct error *err)
+/* Where the URL names no user, libmongoc takes the certificate's subject for it. */
+static void log_in_by_certificate(struct mo_conn *c)
 {
+	const char *mechanism = mongoc_uri_get_auth_mechanism(c->cancel->url.uri);
+	mongoc_ssl_opt_t o = {.pem_file = c->cancel->url.cert};
+
+	if (mechanism && !strcasecmp(mechanism, "MONGODB-X509"))
+		mongoc_client_set_ssl_opts(c->client, &o);
+}
+
+static enum status make_client(struct mo_conn *c, enum mo_whom whom, struct error *err)
+{
+	const struct mo_url *u = &c->cancel->url;
 	const mongoc_read_prefs_t *prefs = mongoc_uri_get_read_prefs_t(u->uri);
 	bson_error_t why = {0};
 
@@ -213,6 +247,7 @@ static enum status make_client(struct mo_conn *c, const struct mo_url *u, enum m
 		return error_hint(err, "Check the name of the host in the URL.");
 	}
 	mongoc_client_set_error_api(c->client, MONGOC_ERROR_API_VERSION_2);
+	log_in_by_certificate(c);
 	mongoc_client_set_stream_initiator(c->client, mo_link_open, &c->cancel->links);
 	if (whom == MO_READ && mongoc_read_prefs_get_mode(prefs) != MONGOC_READ_PRIMARY)
 		c->cancel->prefs = mongoc_read_prefs_copy(prefs);
@@ -232,9 +267,9 @@ static char *where_of(const struct mo_url *u)
 	return buf_detach(&b);
 }
 
-static enum status open_with(struct run *run, struct mo_conn *c, const struct mo_url *u, enum mo_whom whom, struct error *err)
+static enum status open_with(struct run *run, struct mo_conn *c, enum mo_whom whom, struct error *err)
 {
-	if (make_client(c, u, whom, err) || select_server(run, c, whom, err) || ask_hello(run, c, err) || ask_build(run, c, err))
+	if (make_client(c, whom, err) || select_server(run, c, whom, err) || ask_hello(run, c, err) || ask_build(run, c, err))
 		return err->code;
 	if (c->server.sessions && start_session(run, c, err))
 		return err->code;
@@ -243,16 +278,32 @@ static enum status open_with(struct run *run, struct mo_conn *c, const struct mo
 }
 
 /* The time limit of a connection is none of the caller's run. */
-static enum status say_late(struct run *run, const struct mo_conn *c, const struct mo_url *u, struct error *err)
+static enum status say_late(struct run *run, const struct mo_conn *c, struct error *err)
 {
 	CLEANUP(error_release) struct error own = ERROR_INIT;
 
 	if (err->code != ST_DEADLINE || run_check(run, &own))
 		return err->code;
-	error_set(err, ST_UNREACHABLE, "%s at %s: not connected within %" PRId64 " s", mo_product(c), c->server.where,
-		  (u->timeout.us + 999999) / 1000000);
+	error_set(err, ST_UNREACHABLE, "%s at %s: no connection within %" PRId64 " s", mo_product(c), c->server.where,
+		  (c->cancel->url.timeout.us + 999999) / 1000000);
 	err->retry = true;
-	return err->code;
+	return error_hint(err, "Check host and port, and what lies between; connect_timeout is the limit.");
+}
+
+static struct mo_conn *new_conn(const struct endpoint *e, struct mo_url *u)
+{
+	struct mo_conn *c = xcalloc(1, sizeof *c);
+	struct mo_conn_cancel *in = c->cancel = xcalloc(1, sizeof *in);
+
+	c->e = e;
+	in->url = *u;
+	*u = (struct mo_url)MO_URL_INIT;
+	in->tls = (struct mo_tls){.mode = in->url.tls, .ca = in->url.ca, .cert = in->url.cert};
+	mo_links_init(&in->links, &in->tls);
+	in->links.each.us = in->url.timeout.us / in->url.hosts;
+	bson_init(&in->opts);
+	c->server.where = where_of(&in->url);
+	return c;
 }
 
 enum status mo_conn_open_at(struct run *run, const struct endpoint *e, enum mo_whom whom, const char *only, struct mo_conn **to,
@@ -266,17 +317,10 @@ enum status mo_conn_open_at(struct run *run, const struct endpoint *e, enum mo_w
 	pthread_once(&once, begin_library);
 	if (mo_url_read(e, only, &u, err) || mo_url_login(run, e, &u, err))
 		return err->code;
-	struct run bounded = run_within(run, u.timeout);
-	c = xcalloc(1, sizeof *c);
-	c->e = e;
-	c->cancel = xcalloc(1, sizeof *c->cancel);
-	c->cancel->hosts = u.hosts;
-	mo_links_init(&c->cancel->links);
-	c->cancel->links.each.us = u.timeout.us / u.hosts;
-	bson_init(&c->cancel->opts);
-	c->server.where = where_of(&u);
-	if (open_with(&bounded, c, &u, whom, err))
-		return say_late(run, c, &u, err);
+	c = new_conn(e, &u);
+	struct run bounded = run_within(run, c->cancel->url.timeout);
+	if (open_with(&bounded, c, whom, err))
+		return say_late(run, c, err);
 	*to = c;
 	c = NULL;
 	return ST_OK;

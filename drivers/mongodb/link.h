@@ -6,7 +6,7 @@
 #include <mongoc/mongoc.h>
 #include <stdatomic.h>
 
-#include "util/run.h"
+#include "drivers/mongodb/link_tls.h"
 #include "util/thread.h"
 
 struct mo_link;
@@ -16,13 +16,14 @@ struct mo_links {
 	struct run *run;           /* of the call under way; NULL: nobody may wait */
 	struct error why;          /* what of the run ended a wait */
 	struct error trouble;      /* the first failure of a link, with the name of the server */
+	const struct mo_tls *tls;
 	struct duration each;      /* for making one link */
 	bool complete;             /* no link is made any more */
 	atomic_bool interrupted;
 	pthread_mutex_t mutex;
 	struct mo_link *first;     /* under mutex: those that are open */
 };
-void mo_links_init(struct mo_links *l);
+void mo_links_init(struct mo_links *l, const struct mo_tls *tls);
 void mo_links_release(struct mo_links *l); /* the client, and so every link, is gone */
 /* Any thread, at once: every wait ends, and so does the use of every link. */
 void mo_links_cut(struct mo_links *l);

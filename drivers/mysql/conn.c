@@ -2,13 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "drivers/socket.h"
 #include "util/thread.h"
 
 #define WAIT DURATION_SECONDS(3600)
@@ -116,7 +115,6 @@ enum status my_call_failed(struct my_call *k, struct error *err)
 
 enum status my_conn_ready(struct my_conn *c, struct error *err)
 {
-	static const int on = 1, idle = 30, interval = 10, count = 6;
 	int fd = fcntl(mysql_get_socket(c->my), F_DUPFD_CLOEXEC, 3);
 
 	if (fd < 0)
@@ -126,11 +124,7 @@ enum status my_conn_ready(struct my_conn *c, struct error *err)
 		close(fd);
 		return error_errno(err, errno, "a connection");
 	}
-	/* They fail on a unix socket, which needs none. */
-	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
+	socket_keep_alive(fd);
 	c->cancel = xcalloc(1, sizeof *c->cancel);
 	c->cancel->fd = fd;
 	return ST_OK;

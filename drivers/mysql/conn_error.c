@@ -2,6 +2,8 @@
 
 #include <errmsg.h>
 
+#include "drivers/socket.h"
+
 #define GRANTS "`drtool config grants` prints what the backup user needs."
 #define LOGIN "Check user and password; a password may also come from password_file or password_command."
 #define SOCKET_LOGIN                                                                                                        \
@@ -160,16 +162,6 @@ enum status my_conn_error(const struct my_conn *c, struct error *err)
 
 #define CHECK_ADDRESS "Check host and port, or the path of the socket, that the server runs, and that it listens there."
 
-enum status my_errno_unreachable(int number, struct error *err)
-{
-	CLEANUP(error_release) struct error plain = ERROR_INIT;
-
-	error_errno(&plain, number, "connect");
-	error_set(err, ST_UNREACHABLE, "%s", strstr(error_text(&plain), ": ") + 2);
-	err->retry = true;
-	return error_hint(err, CHECK_ADDRESS);
-}
-
 enum status my_number_error(unsigned number, const char *text, struct error *err)
 {
 	CLEANUP(buf_release) struct buf line = BUF_INIT;
@@ -194,7 +186,7 @@ enum status my_connect_error(const struct my_call *k, struct error *err)
 	int problem = k->connect_errno ? k->connect_errno : number == CR_CONNECTION_ERROR ? errno_at_end(mysql_error(c->my)) : 0;
 
 	if (number == CR_CONNECTION_ERROR && problem > 0) {
-		my_errno_unreachable(problem, err);
+		socket_unreachable(problem, err);
 		finish(err, number);
 		return error_add(err, "%s at %s", my_product(c), c->where);
 	}

@@ -4,6 +4,7 @@
 #define DRIVERS_MYSQL_CONN_INTERNAL_H
 
 #include "drivers/mysql/conn.h"
+#include "drivers/tls.h"
 
 /* A call into libmariadb that is under way in this thread. libmariadb's callback for waiting has no pointer of the caller, so the
  * innermost call of a thread is kept by the thread. */
@@ -60,12 +61,11 @@ enum status my_tls_hint(struct run *run, const struct my_connect_params *p, stru
 /* The certificate of a server, seen before any login; ca NULL: whatever it is, else its chain (not its name) is verified. */
 struct my_certificate {
 	bool offered;                 /* the server has TLS */
-	char sha1[20 * 3 + 1], sha256[32 * 3 + 1]; /* "AB:CD:..." */
+	char sha1[TLS_SHA1_TEXT], sha256[TLS_SHA256_TEXT]; /* "AB:CD:..." */
 };
 enum status my_certificate_peek(struct run *run, const struct my_connect_params *p, const char *ca, struct my_certificate *found,
 				struct error *err) MUST_CHECK;
-/* For what failed before libmariadb: text without the server's name, like the others of tls_peek. */
-enum status my_errno_unreachable(int number, struct error *err);
+/* For an error of the server before libmariadb: text without the server's name, like the others of tls_peek. */
 enum status my_number_error(unsigned number, const char *text, struct error *err);
 
 #endif

@@ -3,17 +3,9 @@
  * does not, and then some methods of login send the password in clear. */
 #include "drivers/mysql/conn_internal.h"
 
-#include <errno.h>
 #include <pthread.h>
-#include <unistd.h>
 
-#include "util/fs.h"
 #include "util/thread.h"
-
-#define PLAIN "Switch TLS on in the server, or, where the network itself is trusted, set tls to \"prefer\" or \"off\"."
-
-static const char *const ca_bundles[] = {"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
-					 "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"};
 
 /* Certificates that were found right: another look for each of many connections would fill the server's log. */
 static struct {
@@ -76,27 +68,6 @@ bool my_tls_forget(const struct my_conn *c, const struct my_connect_params *p)
 	return found;
 }
 
-/* libmariadb says that a file is missing, but not which. */
-static enum status check_readable(const char *setting, const char *path, struct error *err)
-{
-	if (!path || !access(path, R_OK))
-		return ST_OK;
-	error_errno(err, errno, "%s: reading %s", setting, path);
-	return err->code = ST_CONFIG;
-}
-
-static enum status find_ca(const struct my_connect_params *p, const char **ca, struct error *err)
-{
-	*ca = p->ca && strcmp(p->ca, "system") ? p->ca : NULL;
-	for (size_t i = 0; !*ca && i < ARRAY_LEN(ca_bundles); i++)
-		if (fs_exists(ca_bundles[i]))
-			*ca = ca_bundles[i];
-	if (*ca)
-		return check_readable("tls_ca", *ca, err);
-	error_set(err, ST_TLS, "no certificates of authorities are on this system, so that of the server cannot be checked");
-	return error_hint(err, "Install the package ca-certificates, or set tls_ca to the file of the authority's certificate.");
-}
-
 /* Whether a fingerprint as people write it, with colons or without, is that of the certificate. */
 static enum status compare(const char *wanted, const struct my_certificate *cert, struct error *err)
 {
@@ -125,13 +96,13 @@ static enum status choose(struct run *run, const struct my_conn *c, const struct
 
 	if (recall(key, cert))
 		return ST_OK;
-	if (!wanted && p->tls == TLS_VERIFY_CA && find_ca(p, &ca, err))
+	if (!wanted && p->tls == TLS_VERIFY_CA && tls_authorities(p->ca, &ca, err))
 		return err->code;
 	if (my_certificate_peek(run, p, ca, cert, err))
 		return err->code;
 	if (!cert->offered && (wanted || p->tls != TLS_PREFER)) {
-		error_set(err, ST_TLS, "the server does not offer TLS");
-		return error_hint(err, PLAIN);
+		error_set(err, ST_TLS, TLS_MISSING);
+		return error_hint(err, TLS_MISSING_HINT);
 	}
 	if (wanted && compare(wanted, cert, err))
 		return err->code;
@@ -154,7 +125,7 @@ static enum status set_client_certificate(const struct my_conn *c, struct error 
 {
 	const struct my_params *own = my_params(c->e);
 
-	if (check_readable("tls_cert", own->tls_cert, err) || check_readable("tls_key", own->tls_key, err))
+	if (tls_readable("tls_cert", own->tls_cert, err) || tls_readable("tls_key", own->tls_key, err))
 		return err->code;
 	if ((own->tls_cert && mysql_optionsv(c->my, MYSQL_OPT_SSL_CERT, own->tls_cert)) ||
 	    (own->tls_key && mysql_optionsv(c->my, MYSQL_OPT_SSL_KEY, own->tls_key)))
@@ -167,7 +138,7 @@ static enum status set_verify(const struct my_conn *c, const struct my_connect_p
 	const my_bool on = 1;
 	const char *ca = NULL;
 
-	if (find_ca(p, &ca, err))
+	if (tls_authorities(p->ca, &ca, err))
 		return err->code;
 	if (mysql_optionsv(c->my, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &on) || mysql_optionsv(c->my, MYSQL_OPT_SSL_ENFORCE, &on) ||
 	    mysql_optionsv(c->my, MYSQL_OPT_SSL_CA, ca))
@@ -213,7 +184,7 @@ enum status my_tls_hint(struct run *run, const struct my_connect_params *p, stru
 	if (err->hint || p->socket || my_certificate_peek(&soon, p, NULL, &cert, &ignored))
 		return err->code;
 	if (!cert.offered)
-		return error_hint(err, PLAIN);
+		return error_hint(err, TLS_MISSING_HINT);
 	return error_hint(err,
 			  "Set tls_ca to the file of the authority that signed the server's certificate, or tls_fingerprint to the certificate's own "
 			  "fingerprint once somebody has compared it on the server. The server shows the SHA-256 fingerprint %s",

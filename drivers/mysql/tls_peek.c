@@ -3,11 +3,10 @@
 #include "drivers/mysql/conn_internal.h"
 
 #include <errno.h>
-#include <netdb.h>
-#include <openssl/ssl.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <unistd.h>
+
+#include "drivers/socket.h"
 
 #define WAIT DURATION_SECONDS(3600)
 
@@ -35,56 +34,14 @@ static enum status unreachable(struct error *err, const char *what)
 	return err->code;
 }
 
-static enum status wait_for(struct peek *k, short events, struct error *err)
+static enum status wait_for(struct peek *k, struct error *err)
 {
 	bool ready = false;
 
 	while (!ready)
-		if (run_poll(k->run, k->fd, events, WAIT, &ready, err))
+		if (run_poll(k->run, k->fd, POLLIN, WAIT, &ready, err))
 			return err->code;
 	return ST_OK;
-}
-
-static enum status connect_address(struct peek *k, const struct addrinfo *a, struct error *err)
-{
-	int problem = 0;
-	socklen_t n = sizeof problem;
-
-	fd_release(&k->fd);
-	k->fd = socket(a->ai_family, a->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, a->ai_protocol);
-	if (k->fd < 0)
-		return error_errno(err, errno, "no socket");
-	if (!connect(k->fd, a->ai_addr, a->ai_addrlen))
-		return ST_OK;
-	if (errno == EINPROGRESS) {
-		if (wait_for(k, POLLOUT, err))
-			return err->code;
-		if (getsockopt(k->fd, SOL_SOCKET, SO_ERROR, &problem, &n))
-			problem = errno;
-	} else {
-		problem = errno;
-	}
-	return problem ? my_errno_unreachable(problem, err) : ST_OK;
-}
-
-/* Resolving has no bound of its own, here as in libmariadb. */
-static enum status connect_host(struct peek *k, struct error *err)
-{
-	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_protocol = IPPROTO_TCP};
-	struct addrinfo *all = NULL;
-	char port[16];
-
-	snprintf(port, sizeof port, "%u", k->p->port);
-	int gai = getaddrinfo(k->p->host, port, &hints, &all);
-	if (gai)
-		return unreachable(err, gai_strerror(gai));
-	enum status st = unreachable(err, "the host has no address");
-	for (const struct addrinfo *a = all; a && st == ST_UNREACHABLE; a = a->ai_next) {
-		error_release(err);
-		st = connect_address(k, a, err);
-	}
-	freeaddrinfo(all);
-	return st;
 }
 
 static enum status get(struct peek *k, unsigned char *to, size_t n, struct error *err)
@@ -94,7 +51,7 @@ static enum status get(struct peek *k, unsigned char *to, size_t n, struct error
 
 		if (!got || (got < 0 && errno != EAGAIN && errno != EINTR))
 			return unreachable(err, "the server broke the connection before its greeting");
-		if (got < 0 && wait_for(k, POLLIN, err))
+		if (got < 0 && wait_for(k, err))
 			return err->code;
 		if (got > 0) {
 			to += got;
@@ -136,32 +93,6 @@ static enum status ask_for_tls(struct peek *k, struct error *err)
 	return ST_OK;
 }
 
-static enum status handshake(struct peek *k, struct error *err)
-{
-	for (;;) {
-		int r = SSL_connect(k->ssl), why = r == 1 ? SSL_ERROR_NONE : SSL_get_error(k->ssl, r);
-
-		if (r == 1)
-			return ST_OK;
-		if (why != SSL_ERROR_WANT_READ && why != SSL_ERROR_WANT_WRITE)
-			return error_set(err, ST_TLS, "the server and drtool find no common form of TLS");
-		if (wait_for(k, why == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT, err))
-			return err->code;
-	}
-}
-
-static void put_digest(X509 *cert, const EVP_MD *kind, char *to, size_t room)
-{
-	unsigned char md[EVP_MAX_MD_SIZE];
-	unsigned n = 0;
-	size_t at = 0;
-
-	*to = 0;
-	if (X509_digest(cert, kind, md, &n))
-		for (unsigned i = 0; i < n && at + 4 <= room; i++)
-			at += (size_t)snprintf(to + at, room - at, "%s%02X", i ? ":" : "", md[i]);
-}
-
 static enum status look(struct peek *k, const char *ca, struct my_certificate *found, struct error *err)
 {
 	if (!(k->ctx = SSL_CTX_new(TLS_client_method())) || !SSL_CTX_set_min_proto_version(k->ctx, TLS1_VERSION))
@@ -171,13 +102,13 @@ static enum status look(struct peek *k, const char *ca, struct my_certificate *f
 	SSL_CTX_set_verify(k->ctx, SSL_VERIFY_NONE, NULL);
 	if (!(k->ssl = SSL_new(k->ctx)) || !SSL_set_fd(k->ssl, k->fd))
 		return error_set(err, ST_MEMORY, "no memory for TLS");
-	if (handshake(k, err))
+	if (tls_handshake(k->run, k->ssl, err))
 		return err->code;
 	X509 *cert = SSL_get1_peer_certificate(k->ssl);
 	if (!cert)
 		return error_set(err, ST_TLS, "the server shows no certificate");
-	put_digest(cert, EVP_sha1(), found->sha1, sizeof found->sha1);
-	put_digest(cert, EVP_sha256(), found->sha256, sizeof found->sha256);
+	tls_fingerprint(cert, EVP_sha1(), found->sha1, sizeof found->sha1);
+	tls_fingerprint(cert, EVP_sha256(), found->sha256, sizeof found->sha256);
 	X509_free(cert);
 	long verdict = SSL_get_verify_result(k->ssl);
 	(void)SSL_shutdown(k->ssl);
@@ -192,7 +123,7 @@ enum status my_certificate_peek(struct run *run, const struct my_connect_params 
 	CLEANUP(peek_release) struct peek k = {.run = run, .p = p, .fd = FD_INIT};
 
 	*found = (struct my_certificate){.offered = false};
-	if (connect_host(&k, err) || greet(&k, &found->offered, err))
+	if (socket_connect(run, p->host, p->port, &k.fd, err) || greet(&k, &found->offered, err))
 		return err->code;
 	if (!found->offered)
 		return ST_OK;
