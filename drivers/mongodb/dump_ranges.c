@@ -145,6 +145,18 @@ static enum status find_borders(struct run *run, struct mo_dump *d, struct mo_re
 	return ST_OK;
 }
 
+/* A few old collections have no index of _id. */
+static bool has_order(const struct mo_listed *l)
+{
+	for (size_t i = 0; i < l->meta.indexes; i++) {
+		bson_t key;
+
+		if (mo_look_doc(l->meta.index[i], "key", &key) && bson_count_keys(&key) == 1 && mo_look_num(&key, "_id", 0) == 1)
+			return true;
+	}
+	return false;
+}
+
 static bool is_capped(const struct mo_listed *l) { return mo_look_true(l->meta.options, "capped"); }
 
 bool mo_reads_at_moment(const struct mo_dump *d, const struct mo_listed *l)
@@ -162,7 +174,7 @@ static enum status plan_reading(struct run *run, struct mo_dump *d, const struct
 	r->at_moment = mo_reads_at_moment(d, l);
 	if (ask_size(run, d, l->collection, s, err))
 		return err->code;
-	if (s->bytes <= above || s->documents < 2 || l->meta.kind != MO_COLLECTION || is_capped(l))
+	if (s->bytes <= above || s->documents < 2 || l->meta.kind != MO_COLLECTION || is_capped(l) || !has_order(l))
 		return ST_OK;
 	return find_borders(run, d, r, s, min_u64((s->bytes + piece - 1) / piece, MOST_RANGES), err);
 }
@@ -245,7 +257,7 @@ enum status mo_dump_objects(struct run *run, struct mo_dump *d, const struct obj
 
 	if (!d->recorded)
 		return give_listed(run, d, objects, err);
-	if (mo_list(run, d->c, &s->where, false, &s->listing, err))
+	if (mo_list(run, d->c, &s->where, true, &s->listing, err))
 		return err->code;
 	return d->recorded->each(d->recorded->ctx, s->name, give_recorded, &g, err);
 }

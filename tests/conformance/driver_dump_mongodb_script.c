@@ -1,0 +1,389 @@
+/* What a dump promises where no real server of the tests can show it: one moment of a replica set, views, time series, secondaries, errors of the
+ * server. Against the scripted server, which answers as MongoDB's manual says. */
+#include "tests/conformance/mongodb_steps.h"
+#include "tests/lib/test.h"
+#include "util/thread.h"
+
+static struct run run = RUN_INIT;
+
+#define ORDERS "{\"documents\": [{\"_id\": 1}, {\"_id\": 2}, {\"_id\": 3}]}"
+#define SHOP "\"data\": {\"shop\": {\"orders\": " ORDERS "}}"
+#define SET(more) "\"settings\": {\"set_name\": \"rs0\"" more "}"
+
+/* ---- one moment ---- */
+
+TEST("MongoDB dump of a set: every cursor of all databases reads at one time, which is the position, and later writes are not in it")
+{
+	struct mo_test_server s;
+	static struct mo_steps t;
+	struct error err = ERROR_INIT;
+
+	mo_test_server_script(&s, "{" SET("") ", \"data\": {\"shop\": {\"orders\": " ORDERS "}, \"stock\": {\"items\": " ORDERS "}}}");
+	mo_steps_start(&t, &s, "");
+	CHECK_INT(t.info.scopes.len, 2);
+	mo_test_server_insert(&s, "shop", "orders", "{\"_id\": 4}");
+	mo_test_server_insert(&s, "stock", "items", "{\"_id\": 4}");
+	CHECK_OK(mo_steps_read(&t, NULL, &err), err);
+	CHECK_INT(mo_steps_object(&t, "orders")->count, 3);
+	CHECK_OK(mo_steps_end(&t, &err), err);
+	CHECK(t.scope.position != NULL);
+	CLEANUP(cstr_release) char *at = xasprintf("\"atClusterTime\" : { \"$timestamp\" : { \"t\" : %.*s, \"i\" : %s } }", (int)strcspn(t.scope.position, ":"),
+						   t.scope.position, strchr(t.scope.position, ':') + 1);
+	CHECK_INT(mo_test_server_asked(&s, "find", at), 2); /* the one that tried it, and that of the documents */
+	CHECK_INT(mo_test_server_asked(&s, "find", "atClusterTime"), 2);
+	CHECK_INT(t.scope.snapshot.us / 1000000, strtoll(t.scope.position, NULL, 10));
+	CHECK(mo_test_server_noted(&s, "all collections are of one moment"));
+	CHECK(!mo_steps_has(&t.info.not_contained, "one moment"));
+	mo_steps_release(&t);
+	mo_test_server_stop(&s);
+}
+
+static void check_no_moment(const char *script, const char *why)
+{
+	struct mo_test_server s;
+	static struct mo_steps t;
+
+	mo_test_server_script(&s, script);
+	mo_steps_all(&t, &s, "shop");
+	CHECK_INT(mo_steps_object(&t, "orders")->count, 3);
+	CHECK(!t.scope.position);
+	CHECK(mo_test_server_noted(&s, why));
+	CHECK(mo_steps_has(&t.info.not_contained, "one moment"));
+	mo_steps_release(&t);
+	mo_test_server_stop(&s);
+}
+
+TEST("MongoDB dump of a set that refuses to read at one moment goes on without, and says why")
+{
+	check_no_moment("{" SET(", \"snapshot\": 246") ", " SHOP "}", "the server refused to read at one moment");
+}
+
+TEST("MongoDB dump of a set before 5.0 goes on without one moment, and says why")
+{
+	check_no_moment("{" SET(", \"version\": \"4.4.29\", \"wire\": 9") ", " SHOP "}", "version 4.4.29 cannot read at one moment");
+}
+
+TEST("MongoDB dump of a set that does not tell its time goes on without one moment, and says why")
+{
+	check_no_moment("{" SET(", \"hello\": {\"lastWrite\": null}") ", " SHOP "}", "does not tell the time of its last write");
+}
+
+TEST("MongoDB dump of a server without a set: the way to one moment is said")
+{
+	check_no_moment("{" SHOP "}", "run the server as a replica set of one member");
+}
+
+TEST("MongoDB dump through mongos: the time comes from its answers, the identity from the cluster")
+{
+	struct mo_test_server s;
+	static struct mo_steps t;
+
+	mo_test_server_script(&s, "{\"settings\": {\"role\": \"mongos\"}, \"data\": {\"shop\": {\"orders\": " ORDERS "},"
+				  " \"config\": {\"version\": {\"documents\": [{\"_id\": 1, \"clusterId\": {\"$oid\": \"65a1b2c3d4e5f60718293a4b\"}}]}}}}");
+	mo_steps_all(&t, &s, "");
+	CHECK_INT(t.info.scopes.len, 1);
+	CHECK_STR(t.info.identity, "cluster-65a1b2c3d4e5f60718293a4b");
+	CHECK_STR(t.info.role, "primary");
+	CHECK(t.scope.position != NULL);
+	mo_steps_release(&t);
+	mo_test_server_stop(&s);
+}
+
+/* ---- errors of cursors ---- */
+
+static void check_lost(const char *fault, enum status code, const char *text, const char *hint)
+{
+	CLEANUP(cstr_release) char *script = xasprintf("{" SET("") ", \"stream\": {\"shop.orders\": {\"mb\": 4, \"document\": 2000}}, \"faults\": [%s]}", fault);
+	struct mo_test_server s;
+	static struct mo_steps t;
+	struct error err = ERROR_INIT;
+
+	mo_test_server_script(&s, script);
+	mo_steps_start(&t, &s, "shop");
+	CHECK_INT(mo_steps_read(&t, NULL, &err), code);
+	CHECK_HAS(error_text(&err), text);
+	if (hint)
+		CHECK_HAS(err.hint, hint);
+	error_release(&err);
+	mo_steps_release(&t);
+	mo_test_server_stop(&s);
+}
+
+TEST("MongoDB dump: a snapshot that is too old is an error that names the window to set")
+{
+	check_lost("{\"command\": \"getMore\", \"n\": 2, \"error\": 239}", ST_SERVER, "collection shop.orders", "minSnapshotHistoryWindowInSeconds");
+}
+
+TEST("MongoDB dump: a cursor that the server gave up is an error that says so")
+{
+	check_lost("{\"command\": \"getMore\", \"n\": 2, \"kill_cursor\": true}", ST_SERVER, "collection shop.orders", "gave the cursor up");
+}
+
+TEST("MongoDB dump: a collection that is dropped under its cursor is an error that names it")
+{
+	check_lost("{\"command\": \"getMore\", \"error\": 175}", ST_SERVER, "collection shop.orders", "dropped, renamed");
+}
+
+TEST("MongoDB dump: a link that is cut in a batch is an error that names the collection")
+{
+	check_lost("{\"command\": \"getMore\", \"cut\": true}", ST_UNREACHABLE, "collection shop.orders", NULL);
+}
+
+/* Whoever interrupts a worker from another thread. */
+struct interrupting {
+	struct mo_test_server *s;
+	void *worker;
+};
+
+static void interrupt_later(void *arg)
+{
+	struct interrupting *i = arg;
+	struct error err = ERROR_INIT;
+
+	while (!mo_test_server_asked(i->s, "find", "noCursorTimeout\" : true, \"readConcern") && !run_sleep(&run, DURATION_MS(20), &err))
+		;
+	mo_interrupt_worker(i->worker);
+}
+
+TEST("MongoDB dump: an interrupted worker ends at once, also while the server is silent")
+{
+	struct mo_test_server s;
+	static struct mo_steps t;
+	struct thread thread = THREAD_INIT;
+	struct error err = ERROR_INIT;
+
+	mo_test_server_script(&s, "{" SET("") ", \"stream\": {\"shop.orders\": {\"mb\": 4, \"document\": 2000}}, \"faults\": [{\"command\": \"getMore\", \"delay\": 600}]}");
+	mo_steps_start(&t, &s, "shop");
+	struct interrupting i = {&s, t.worker};
+	CHECK_OK(thread_start(&thread, "interrupt", interrupt_later, &i, &err), err);
+	CHECK_INT(mo_steps_read(&t, NULL, &err), ST_CANCELLED);
+	thread_join(&thread);
+	error_release(&err);
+	mo_steps_release(&t);
+	mo_test_server_stop(&s);
+}
+
+/* ---- what there is ---- */
+
+TEST("MongoDB dump: a view has its metadata and a line of the inventory, and no documents")
+{
+	struct mo_test_server s;
+	static struct mo_steps t;
+
+	mo_test_server_script(&s, "{" SET("") ", \"data\": {\"shop\": {\"orders\": " ORDERS ", \"big\": {\"options\": {\"viewOn\": \"orders\","
+				  " \"pipeline\": [{\"$match\": {\"_id\": {\"$gt\": {\"$numberInt\": \"1\"}}}}]}}}}}");
+	mo_steps_all(&t, &s, "shop");
+	CHECK_INT(t.objects, 1);
+	CHECK_HAS(mo_steps_file(&t, "big.metadata.json"), "\"type\":\"view\"");
+	CHECK_HAS(mo_steps_file(&t, "collections.jsonl"), "\"viewOn\":\"orders\"");
+	CHECK_HAS(buf_str(&t.items), "view big = { \"viewOn\" : \"orders\"");
+	mo_steps_release(&t);
+	mo_test_server_stop(&s);
+}
+
+TEST("MongoDB dump: a view that is defined anew meanwhile ends the dump with its name")
+{
+	struct mo_test_server s;
+	static struct mo_steps t;
+	struct error err = ERROR_INIT;
+
+	mo_test_server_script(&s, "{" SET("") ", \"data\": {\"shop\": {\"orders\": " ORDERS ", \"big\": {\"options\": {\"viewOn\": \"orders\", \"pipeline\": []}}}}}");
+	mo_steps_start(&t, &s, "shop");
+	mo_test_server_command(&s, "shop", "{\"drop\": \"big\"}", NULL);
+	mo_test_server_command(&s, "shop", "{\"create\": \"big\", \"viewOn\": \"orders\", \"pipeline\": [{\"$match\": {\"_id\": 1}}]}", NULL);
+	CHECK_ERR(mo_steps_end(&t, &err), err, ST_SERVER, "collection shop.big (a view) was defined anew");
+	mo_steps_release(&t);
+	mo_test_server_stop(&s);
+}
+
+static void check_capped(const char *version, bool at_moment)
+{
+	CLEANUP(cstr_release) char *script = xasprintf("{" SET(", \"version\": \"%s\"") ", \"data\": {\"shop\": {\"orders\": " ORDERS ", \"log\": {\"options\": {\"capped\": true,"
+						       " \"size\": 4096}, \"documents\": [{\"_id\": 1}]}}}}", version);
+	struct mo_test_server s;
+	static struct mo_steps t;
+
+	mo_test_server_script(&s, script);
+	mo_steps_all(&t, &s, "shop");
+	CHECK_INT(mo_test_server_asked(&s, "find", "atClusterTime"), at_moment ? 3 : 2);
+	CHECK(mo_steps_has(&t.info.not_contained, "log: capped collections") == !at_moment);
+	mo_steps_release(&t);
+	mo_test_server_stop(&s);
+}
+
+TEST("MongoDB dump: capped collections are read at the moment where the server can, else later, which is said")
+{
+	check_capped("7.0.14", false);
+	check_capped("8.2.1", true);
+}
+
+TEST("MongoDB dump: a time series is read as its buckets, under its own name")
+{
+	struct mo_test_server s;
+	static struct mo_steps t;
+
+	mo_test_server_script(&s, "{" SET("") ", \"data\": {\"shop\": {\"weather\": {\"options\": {\"timeseries\": {\"timeField\": \"at\"}}, \"documents\": [{\"_id\": 7,"
+				  " \"control\": {}}]}}}}");
+	mo_steps_all(&t, &s, "shop");
+	CHECK_INT(t.objects, 1);
+	CHECK_INT(mo_steps_object(&t, "weather")->count, 1);
+	CHECK_STR(js_opt_str(mo_steps_object(&t, "weather")->facts, "type", ""), "timeseries");
+	CHECK(mo_test_server_asked(&s, "find", "system.buckets.weather") > 0);
+	CHECK_HAS(mo_steps_file(&t, "weather.metadata.json"), "\"type\":\"timeseries\"");
+	CHECK_HAS(buf_str(&t.items), "time series weather = ");
+	mo_steps_release(&t);
+	mo_test_server_stop(&s);
+}
+
+TEST("MongoDB dump: collections of the server itself are not read, and those that matter are named")
+{
+	struct mo_test_server s;
+	static struct mo_steps t;
+
+	mo_test_server_script(&s, "{" SET("") ", \"data\": {\"shop\": {\"orders\": " ORDERS ", \"system.js\": {\"documents\": [{\"_id\": \"f\"}]}, \"system.profile\": " ORDERS "},"
+				  " \"local\": {\"startup_log\": " ORDERS "}, \"config\": {\"x\": " ORDERS "}, \"admin\": {\"system.version\": " ORDERS "}}}");
+	mo_steps_all(&t, &s, "");
+	CHECK_INT(t.info.scopes.len, 1);
+	CHECK_STR(t.info.scopes.item[0], "shop");
+	CHECK_INT(t.info.uncovered.len, 0);
+	CHECK_INT(t.objects, 2);
+	CHECK_INT(mo_steps_object(&t, "system.js")->count, 1);
+	mo_steps_release(&t);
+	mo_test_server_stop(&s);
+}
+
+TEST("MongoDB dump: a collection without an index of _id is read in one go, however large")
+{
+	struct mo_test_server s;
+	static struct mo_steps t;
+
+	mo_test_server_script(&s, "{" SET("") ", \"stream\": {\"shop.orders\": {\"mb\": 1, \"document\": 2000}}, \"faults\": [{\"command\": \"listIndexes\", \"times\": null,"
+				  " \"reply\": {\"ok\": 1, \"cursor\": {\"id\": {\"$numberLong\": \"0\"}, \"ns\": \"shop.orders\", \"firstBatch\": []}}}]}");
+	s.params.split_above = 10000;
+	mo_steps_start(&t, &s, "shop");
+	CHECK_INT(mo_steps_object(&t, "orders")->units, 1);
+	mo_steps_release(&t);
+	mo_test_server_stop(&s);
+}
+
+/* ---- who it is ---- */
+
+TEST("MongoDB dump of a secondary: role, time of the data and what it follows are recorded, and max_lag is kept")
+{
+	CLEANUP(cstr_release) char *script = xasprintf("{" SET(", \"role\": \"secondary\", \"primary\": \"db1:27017\", \"majority\": {\"$timestamp\": {\"t\": %lld, \"i\": 1}}") ", " SHOP "}",
+						       (long long)(run_now(&run).us / 1000000 - 7200));
+	struct mo_test_server s;
+	static struct mo_steps t;
+	struct error err = ERROR_INIT;
+
+	mo_test_server_script(&s, script);
+	CLEANUP(cstr_release) char *url = xasprintf("mongodb://127.0.0.1:%u/?readPreference=secondary", s.port), *member = xasprintf("127.0.0.1:%u", s.port);
+	s.e.url = url;
+	CHECK_OK(mo_steps_open(&t, &s, "shop", &err), err);
+	CHECK_STR(t.info.role, "secondary");
+	CHECK(t.info.data_time.us && t.info.data_time.us < run_now(&run).us - 7000000000);
+	CHECK_STR(js_opt_str(t.info.replication, "set", ""), "rs0");
+	CHECK_STR(js_opt_str(t.info.replication, "member", ""), member);
+	CHECK_STR(js_opt_str(t.info.replication, "primary", ""), "db1:27017");
+	CHECK_HAS(js_opt_str(t.info.replication, "position", ""), ":1");
+	mo_steps_release(&t);
+	t.max_lag = DURATION_SECONDS(600);
+	CHECK_ERR(mo_steps_open(&t, &s, "shop", &err), err, ST_FAILED, "old, more than max_lag allows");
+	mo_steps_release(&t);
+	mo_test_server_stop(&s);
+}
+
+static void check_identity(const char *script, const char *begin, bool weak)
+{
+	struct mo_test_server s;
+	struct error err = ERROR_INIT;
+	struct probe p = PROBE_INIT;
+
+	mo_test_server_script(&s, script);
+	CHECK_OK(mo_probe(&run, &s.e, false, &p, &err), err);
+	CHECK_INT(strncmp(p.identity, begin, strlen(begin)), 0);
+	CHECK(strlen(p.identity) > strlen(begin));
+	CHECK(mo_steps_has(&p.limits, "`cluster: NAME`") == weak);
+	probe_release(&p);
+	mo_test_server_stop(&s);
+}
+
+TEST("MongoDB probe: a server is known by the id of its set or of its data, else by less, which is said")
+{
+	check_identity("{" SET("") ", " SHOP "}", "", false);
+	check_identity("{" SET("") ", " SHOP ", \"faults\": [{\"command\": \"replSetGetConfig\", \"error\": 13, \"times\": null}]}", "set-", true);
+	check_identity("{\"data\": {\"admin\": {\"system.version\": " ORDERS "}}}", "server-", false);
+	check_identity("{" SHOP "}", "address-", true);
+}
+
+/* ---- rights ---- */
+
+TEST("MongoDB dump: an account that may not list databases dumps the one of its URL")
+{
+	struct mo_test_server s;
+	static struct mo_steps t;
+
+	mo_test_server_script(&s, "{" SET("") ", " SHOP ", \"faults\": [{\"command\": \"listDatabases\", \"error\": 13, \"times\": null}]}");
+	CLEANUP(cstr_release) char *url = xasprintf("mongodb://127.0.0.1:%u/shop", s.port);
+	s.e.url = url;
+	mo_steps_all(&t, &s, "");
+	CHECK_STR(t.info.scopes.item[0], "shop");
+	mo_steps_release(&t);
+	mo_test_server_stop(&s);
+}
+
+TEST("MongoDB dump: accounts and roles are in the archive as documents, and password hashes are announced")
+{
+	struct mo_test_server s;
+	static struct mo_steps t;
+
+	mo_test_server_script(&s, "{" SET("") ", \"data\": {\"shop\": {\"orders\": " ORDERS "}, \"admin\": {\"system.users\": {\"documents\": [{\"_id\": \"admin.a\", \"user\": \"a\","
+				  " \"credentials\": {\"SCRAM-SHA-256\": {\"storedKey\": \"x\"}}}]}, \"system.roles\": {\"documents\": [{\"_id\": \"shop.r\"}]}}}}");
+	mo_steps_all(&t, &s, "shop");
+	CHECK(t.info.has_password_hashes);
+	CHECK(strlen(mo_steps_file(&t, "accounts/system.users.bson")) > 0);
+	CHECK(strlen(mo_steps_file(&t, "accounts/system.roles.bson")) > 0);
+	CHECK(!mo_steps_has(&t.info.not_contained, "accounts"));
+	mo_steps_release(&t);
+	mo_test_server_stop(&s);
+}
+
+TEST("MongoDB dump: accounts that may not be read are named as missing")
+{
+	struct mo_test_server s;
+	static struct mo_steps t;
+
+	mo_test_server_script(&s, "{" SET("") ", " SHOP ", \"faults\": [{\"command\": \"find\", \"ns\": \"admin.system.users\", \"error\": 13, \"times\": null}]}");
+	mo_steps_all(&t, &s, "shop");
+	CHECK(mo_steps_has(&t.info.not_contained, "accounts, roles and their rights: this account may not read them"));
+	mo_steps_release(&t);
+	mo_test_server_stop(&s);
+}
+
+TEST("MongoDB dump: a server that refuses noCursorTimeout is read without")
+{
+	struct mo_test_server s;
+	static struct mo_steps t;
+
+	mo_test_server_script(&s, "{" SET("") ", " SHOP ", \"faults\": [{\"command\": \"find\", \"ns\": \"shop.drtool\", \"error\": 8000, \"times\": null}]}");
+	mo_steps_all(&t, &s, "shop");
+	CHECK_INT(mo_steps_object(&t, "orders")->count, 3);
+	CHECK_INT(mo_test_server_asked(&s, "find", "noCursorTimeout"), 1);
+	mo_steps_release(&t);
+	mo_test_server_stop(&s);
+}
+
+TEST("MongoDB probe: rights that are missing are statements to paste")
+{
+	struct mo_test_server s;
+	struct error err = ERROR_INIT;
+	struct probe p = PROBE_INIT;
+
+	mo_test_server_script(&s, "{" SET("") ", " SHOP ", \"faults\": [{\"command\": \"connectionStatus\", \"times\": null, \"reply\": {\"ok\": 1, \"authInfo\": {\"authenticatedUsers\":"
+				  " [{\"user\": \"b\\\"k\", \"db\": \"admin\"}]}}}, {\"command\": \"find\", \"ns\": \"shop.orders\", \"error\": 13, \"times\": null}]}");
+	CHECK_OK(mo_probe(&run, &s.e, false, &p, &err), err);
+	CHECK_INT(p.missing.len, 1);
+	CHECK_STR(p.missing.item[0], "db.getSiblingDB(\"admin\").grantRolesToUser(\"b\\\"k\", [{role: \"backup\", db: \"admin\"}])");
+	probe_release(&p);
+	mo_test_server_stop(&s);
+}
