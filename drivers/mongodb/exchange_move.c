@@ -248,14 +248,24 @@ static void names_of(const struct mo_listing *l, struct strlist *to)
 			strlist_add(to, l->item[i].meta.name);
 }
 
+/* Before the first is moved: one that cannot be would leave the exchange half done. */
+static enum status check_movable(const struct mo_swap *s, const struct mo_listing *l, struct error *err)
+{
+	for (size_t i = 0; i < l->items; i++) {
+		CLEANUP(cstr_release) char *why = is_system(l->item[i].meta.name) ? NULL : mo_not_renamed(s->c, &l->item[i].meta);
+
+		if (why)
+			return error_set(err, ST_REFUSED, "%s.%s cannot change its place: %s", s->place.database, l->item[i].collection, why);
+	}
+	return ST_OK;
+}
+
 static enum status begin_put(struct run *run, struct mo_swap *s, struct error *err)
 {
 	if (s->state == MO_SWAP_PUTTING || s->state == MO_SWAP_BACKING)
 		return write_state(run, s, MO_SWAP_PUTTING, err);
-	for (size_t i = 0; i < s->there.items; i++)
-		if (s->there.item[i].meta.kind == MO_TIMESERIES)
-			return error_set(err, ST_REFUSED, "the time series %s.%s cannot be set aside, as no server renames one", s->place.database,
-					 s->there.item[i].collection);
+	if (check_movable(s, &s->there, err) || check_movable(s, &s->restored, err))
+		return err->code;
 	names_of(&s->there, &s->old);
 	names_of(&s->restored, &s->new);
 	return write_state(run, s, MO_SWAP_PUTTING, err);

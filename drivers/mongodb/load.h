@@ -99,6 +99,8 @@ enum status mo_change(struct run *run, struct mo_conn *c, const char *database, 
 enum status mo_drop_collection(struct run *run, struct mo_conn *c, const char *database, const char *name, struct error *err) MUST_CHECK;
 enum status mo_rename_collection(struct run *run, struct mo_conn *c, const char *database, const char *from, const char *to,
 				 struct error *err) MUST_CHECK;
+/* Why this server could not rename a collection; NULL: it can. Owned by the caller. */
+char *mo_not_renamed(const struct mo_conn *c, const struct mo_meta *m);
 /* create of a collection or view under a name, with options as recorded; park: its expireAfterSeconds is parked. */
 enum status mo_create_collection(struct run *run, struct mo_conn *c, const char *database, const char *name, const struct mo_meta *m,
 				 bool park, struct error *err) MUST_CHECK;

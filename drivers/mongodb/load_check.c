@@ -160,12 +160,11 @@ static void check_beside(struct mo_planner *pl)
 {
 	for (size_t i = 0; i < pl->wish.items; i++) {
 		const struct mo_wanted *w = &pl->wish.item[i];
-		const bool system = !strncmp(w->to, "system.", 7);
+		CLEANUP(cstr_release) char *why = strncmp(w->to, "system.", 7) ? mo_not_renamed(pl->c, &w->meta) : xstrdup("no server renames it");
 
-		if (w->meta.kind == MO_TIMESERIES || system)
-			mo_plan_refuse(pl, "%s %s cannot be beside what is there, as it could not be renamed; restore into another database with --rename"
-					   " %s=NAME, or leave it out with --exclude-table %s", system ? "the collection" : "the time series", shown(w),
-				       pl->s->scope, shown(w));
+		if (why)
+			mo_plan_refuse(pl, "%s cannot be beside what is there: %s; restore into another database with --rename %s=NAME, or leave it out with"
+					   " --exclude-table %s", shown(w), why, pl->s->scope, shown(w));
 		check_length(pl, w->place, "the name for a while");
 	}
 }
@@ -176,12 +175,13 @@ static void check_aside(struct mo_planner *pl)
 	for (size_t i = 0; i < pl->there.items; i++) {
 		const struct mo_listed *l = &pl->there.item[i];
 		CLEANUP(cstr_release) char *aside = xasprintf("%s_before_%s", l->collection, pl->q->run);
+		CLEANUP(cstr_release) char *why = mo_not_renamed(pl->c, &l->meta);
 
-		if (l->meta.kind == MO_TIMESERIES)
-			mo_plan_refuse(pl, "the time series %s of the database %s cannot be set aside, as no server renames one; restore into another database"
-					   " with --rename %s=NAME", l->collection, pl->where.database, pl->s->scope);
-		else if (!strncmp(l->collection, "system.", 7))
+		if (!strncmp(l->collection, "system.", 7))
 			mo_plan_warn(pl, "%s of the database %s is not exchanged and stays", l->collection, pl->where.database);
+		else if (why)
+			mo_plan_refuse(pl, "%s of the database %s cannot be set aside: %s; restore into another database with --rename %s=NAME",
+				       l->collection, pl->where.database, why, pl->s->scope);
 		else
 			check_length(pl, aside, "the name aside");
 	}

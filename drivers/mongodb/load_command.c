@@ -57,6 +57,17 @@ enum status mo_rename_collection(struct run *run, struct mo_conn *c, const char 
 	return mo_change(run, c, "admin", &command, err) ? error_add(err, "renaming %s to %s", old, to) : ST_OK;
 }
 
+char *mo_not_renamed(const struct mo_conn *c, const struct mo_meta *m)
+{
+	const char *product = c->server.product;
+
+	if (m->kind == MO_TIMESERIES)
+		return xstrdup("no server renames a time series");
+	if (product && !strcmp(product, "FerretDB") && m->kind == MO_COLLECTION && strchr(m->name, '.'))
+		return xasprintf("%s renames no collection with a dot in its name", product);
+	return NULL;
+}
+
 static enum status has_room(const bson_t *b, const char *what, struct error *err)
 {
 	return b->len < INT32_MAX / 2 ? ST_OK : error_set(err, ST_BAD, "the definition of %s is too large", what);
