@@ -25,9 +25,14 @@ static enum status check_age(struct run *run, const struct mo_dump *d, struct du
 	return error_hint(err, "Look at the replication of this member, or take the backup from the primary.");
 }
 
-static void describe(struct mo_dump *d, struct dump_info *info)
+static void describe(struct run *run, struct mo_dump *d, struct dump_info *info)
 {
 	CLEANUP(cstr_release) char *weak = mo_about_weakness(&d->about);
+
+	if (!d->about.data_time.us) {
+		d->about.data_time = run_now(run);
+		notes_add(d->e->notes, "%s does not tell how old its data are: the backup counts as of now", d->c->server.where);
+	}
 
 	info->identity = xstrdup(d->about.identity);
 	info->version = xstrdup(d->about.version);
@@ -42,13 +47,15 @@ static enum status open_server(struct run *run, struct mo_dump *d, const struct 
 	/* What was just restored may not have reached the members that follow. */
 	if (mo_conn_open(run, d->e, d->recorded ? MO_WRITE : MO_READ, &d->c, err) || mo_about_read(run, d->c, &d->about, err))
 		return err->code;
-	describe(d, info);
+	if (!d->recorded && check_age(run, d, q->max_lag, err))
+		return err->code;
+	describe(run, d, info);
 	for (size_t i = 0; d->recorded && i < q->scopes; i++)
 		if (mo_dump_add_scope(d, q->scope[i].name, q->scope[i].database, err))
 			return err->code;
 	if (d->recorded)
 		return ST_OK;
-	return check_age(run, d, q->max_lag, err) || mo_dump_choose(run, d, q, info, err) ? err->code : ST_OK;
+	return mo_dump_choose(run, d, q, info, err);
 }
 
 /* A collection to try the moment with. */
@@ -79,6 +86,8 @@ static enum status take_moment(struct run *run, struct mo_dump *d, struct dump_i
 		return err->code;
 	for (size_t i = 0; i < d->scopes; i++)
 		mo_dump_limits(d, &d->scope[i], &info->not_contained);
+	if (d->c->server.mongos)
+		strlist_add(&info->not_contained, "how collections are divided among the shards: a restore makes them without");
 	if (d->moment.has) {
 		notes_tell(d->e->notes, "all collections are of one moment (snapshot reads at cluster time %" PRIu32 ":%" PRIu32 ")", d->moment.t, d->moment.i);
 		return ST_OK;

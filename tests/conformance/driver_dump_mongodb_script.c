@@ -1,5 +1,6 @@
 /* What a dump promises where no real server of the tests can show it: one moment of a replica set, views, time series, secondaries, errors of the
  * server. Against the scripted server, which answers as MongoDB's manual says. */
+#include "tests/conformance/mongodb_script.h"
 #include "tests/conformance/mongodb_steps.h"
 #include "tests/lib/test.h"
 #include "util/thread.h"
@@ -18,7 +19,7 @@ TEST("MongoDB dump of a set: every cursor of all databases reads at one time, wh
 	static struct mo_steps t;
 	struct error err = ERROR_INIT;
 
-	mo_test_server_script(&s, "{" SET("") ", \"data\": {\"shop\": {\"orders\": " ORDERS "}, \"stock\": {\"items\": " ORDERS "}}}");
+	mo_test_script_start(&s, "{" SET("") ", \"data\": {\"shop\": {\"orders\": " ORDERS "}, \"stock\": {\"items\": " ORDERS "}}}");
 	mo_steps_start(&t, &s, "");
 	CHECK_INT(t.info.scopes.len, 2);
 	mo_test_server_insert(&s, "shop", "orders", "{\"_id\": 4}");
@@ -29,8 +30,8 @@ TEST("MongoDB dump of a set: every cursor of all databases reads at one time, wh
 	CHECK(t.scope.position != NULL);
 	CLEANUP(cstr_release) char *at = xasprintf("\"atClusterTime\" : { \"$timestamp\" : { \"t\" : %.*s, \"i\" : %s } }", (int)strcspn(t.scope.position, ":"),
 						   t.scope.position, strchr(t.scope.position, ':') + 1);
-	CHECK_INT(mo_test_server_asked(&s, "find", at), 2); /* the one that tried it, and that of the documents */
-	CHECK_INT(mo_test_server_asked(&s, "find", "atClusterTime"), 2);
+	CHECK_INT(mo_test_script_asked(&s, "find", at), 2); /* the one that tried it, and that of the documents */
+	CHECK_INT(mo_test_script_asked(&s, "find", "atClusterTime"), 2);
 	CHECK_INT(t.scope.snapshot.us / 1000000, strtoll(t.scope.position, NULL, 10));
 	CHECK(mo_test_server_noted(&s, "all collections are of one moment"));
 	CHECK(!mo_steps_has(&t.info.not_contained, "one moment"));
@@ -43,7 +44,7 @@ static void check_no_moment(const char *script, const char *why)
 	struct mo_test_server s;
 	static struct mo_steps t;
 
-	mo_test_server_script(&s, script);
+	mo_test_script_start(&s, script);
 	mo_steps_all(&t, &s, "shop");
 	CHECK_INT(mo_steps_object(&t, "orders")->count, 3);
 	CHECK(!t.scope.position);
@@ -78,7 +79,7 @@ TEST("MongoDB dump through mongos: the time comes from its answers, the identity
 	struct mo_test_server s;
 	static struct mo_steps t;
 
-	mo_test_server_script(&s, "{\"settings\": {\"role\": \"mongos\"}, \"data\": {\"shop\": {\"orders\": " ORDERS "},"
+	mo_test_script_start(&s, "{\"settings\": {\"role\": \"mongos\"}, \"data\": {\"shop\": {\"orders\": " ORDERS "},"
 				  " \"config\": {\"version\": {\"documents\": [{\"_id\": 1, \"clusterId\": {\"$oid\": \"65a1b2c3d4e5f60718293a4b\"}}]}}}}");
 	mo_steps_all(&t, &s, "");
 	CHECK_INT(t.info.scopes.len, 1);
@@ -98,7 +99,7 @@ static void check_lost(const char *fault, enum status code, const char *text, co
 	static struct mo_steps t;
 	struct error err = ERROR_INIT;
 
-	mo_test_server_script(&s, script);
+	mo_test_script_start(&s, script);
 	mo_steps_start(&t, &s, "shop");
 	CHECK_INT(mo_steps_read(&t, NULL, &err), code);
 	CHECK_HAS(error_text(&err), text);
@@ -140,7 +141,7 @@ static void interrupt_later(void *arg)
 	struct interrupting *i = arg;
 	struct error err = ERROR_INIT;
 
-	while (!mo_test_server_asked(i->s, "find", "noCursorTimeout\" : true, \"readConcern") && !run_sleep(&run, DURATION_MS(20), &err))
+	while (!mo_test_script_asked(i->s, "find", "noCursorTimeout\" : true, \"readConcern") && !run_sleep(&run, DURATION_MS(20), &err))
 		;
 	mo_interrupt_worker(i->worker);
 }
@@ -152,7 +153,7 @@ TEST("MongoDB dump: an interrupted worker ends at once, also while the server is
 	struct thread thread = THREAD_INIT;
 	struct error err = ERROR_INIT;
 
-	mo_test_server_script(&s, "{" SET("") ", \"stream\": {\"shop.orders\": {\"mb\": 4, \"document\": 2000}}, \"faults\": [{\"command\": \"getMore\", \"delay\": 600}]}");
+	mo_test_script_start(&s, "{" SET("") ", \"stream\": {\"shop.orders\": {\"mb\": 4, \"document\": 2000}}, \"faults\": [{\"command\": \"getMore\", \"delay\": 600}]}");
 	mo_steps_start(&t, &s, "shop");
 	struct interrupting i = {&s, t.worker};
 	CHECK_OK(thread_start(&thread, "interrupt", interrupt_later, &i, &err), err);
@@ -170,7 +171,7 @@ TEST("MongoDB dump: a view has its metadata and a line of the inventory, and no 
 	struct mo_test_server s;
 	static struct mo_steps t;
 
-	mo_test_server_script(&s, "{" SET("") ", \"data\": {\"shop\": {\"orders\": " ORDERS ", \"big\": {\"options\": {\"viewOn\": \"orders\","
+	mo_test_script_start(&s, "{" SET("") ", \"data\": {\"shop\": {\"orders\": " ORDERS ", \"big\": {\"options\": {\"viewOn\": \"orders\","
 				  " \"pipeline\": [{\"$match\": {\"_id\": {\"$gt\": {\"$numberInt\": \"1\"}}}}]}}}}}");
 	mo_steps_all(&t, &s, "shop");
 	CHECK_INT(t.objects, 1);
@@ -187,7 +188,7 @@ TEST("MongoDB dump: a view that is defined anew meanwhile ends the dump with its
 	static struct mo_steps t;
 	struct error err = ERROR_INIT;
 
-	mo_test_server_script(&s, "{" SET("") ", \"data\": {\"shop\": {\"orders\": " ORDERS ", \"big\": {\"options\": {\"viewOn\": \"orders\", \"pipeline\": []}}}}}");
+	mo_test_script_start(&s, "{" SET("") ", \"data\": {\"shop\": {\"orders\": " ORDERS ", \"big\": {\"options\": {\"viewOn\": \"orders\", \"pipeline\": []}}}}}");
 	mo_steps_start(&t, &s, "shop");
 	mo_test_server_command(&s, "shop", "{\"drop\": \"big\"}", NULL);
 	mo_test_server_command(&s, "shop", "{\"create\": \"big\", \"viewOn\": \"orders\", \"pipeline\": [{\"$match\": {\"_id\": 1}}]}", NULL);
@@ -203,9 +204,9 @@ static void check_capped(const char *version, bool at_moment)
 	struct mo_test_server s;
 	static struct mo_steps t;
 
-	mo_test_server_script(&s, script);
+	mo_test_script_start(&s, script);
 	mo_steps_all(&t, &s, "shop");
-	CHECK_INT(mo_test_server_asked(&s, "find", "atClusterTime"), at_moment ? 3 : 2);
+	CHECK_INT(mo_test_script_asked(&s, "find", "atClusterTime"), at_moment ? 3 : 2);
 	CHECK(mo_steps_has(&t.info.not_contained, "log: capped collections") == !at_moment);
 	mo_steps_release(&t);
 	mo_test_server_stop(&s);
@@ -222,13 +223,13 @@ TEST("MongoDB dump: a time series is read as its buckets, under its own name")
 	struct mo_test_server s;
 	static struct mo_steps t;
 
-	mo_test_server_script(&s, "{" SET("") ", \"data\": {\"shop\": {\"weather\": {\"options\": {\"timeseries\": {\"timeField\": \"at\"}}, \"documents\": [{\"_id\": 7,"
+	mo_test_script_start(&s, "{" SET("") ", \"data\": {\"shop\": {\"weather\": {\"options\": {\"timeseries\": {\"timeField\": \"at\"}}, \"documents\": [{\"_id\": 7,"
 				  " \"control\": {}}]}}}}");
 	mo_steps_all(&t, &s, "shop");
 	CHECK_INT(t.objects, 1);
 	CHECK_INT(mo_steps_object(&t, "weather")->count, 1);
 	CHECK_STR(js_opt_str(mo_steps_object(&t, "weather")->facts, "type", ""), "timeseries");
-	CHECK(mo_test_server_asked(&s, "find", "system.buckets.weather") > 0);
+	CHECK(mo_test_script_asked(&s, "find", "system.buckets.weather") > 0);
 	CHECK_HAS(mo_steps_file(&t, "weather.metadata.json"), "\"type\":\"timeseries\"");
 	CHECK_HAS(buf_str(&t.items), "time series weather = ");
 	mo_steps_release(&t);
@@ -240,7 +241,7 @@ TEST("MongoDB dump: collections of the server itself are not read, and those tha
 	struct mo_test_server s;
 	static struct mo_steps t;
 
-	mo_test_server_script(&s, "{" SET("") ", \"data\": {\"shop\": {\"orders\": " ORDERS ", \"system.js\": {\"documents\": [{\"_id\": \"f\"}]}, \"system.profile\": " ORDERS "},"
+	mo_test_script_start(&s, "{" SET("") ", \"data\": {\"shop\": {\"orders\": " ORDERS ", \"system.js\": {\"documents\": [{\"_id\": \"f\"}]}, \"system.profile\": " ORDERS "},"
 				  " \"local\": {\"startup_log\": " ORDERS "}, \"config\": {\"x\": " ORDERS "}, \"admin\": {\"system.version\": " ORDERS "}}}");
 	mo_steps_all(&t, &s, "");
 	CHECK_INT(t.info.scopes.len, 1);
@@ -257,7 +258,7 @@ TEST("MongoDB dump: a collection without an index of _id is read in one go, howe
 	struct mo_test_server s;
 	static struct mo_steps t;
 
-	mo_test_server_script(&s, "{" SET("") ", \"stream\": {\"shop.orders\": {\"mb\": 1, \"document\": 2000}}, \"faults\": [{\"command\": \"listIndexes\", \"times\": null,"
+	mo_test_script_start(&s, "{" SET("") ", \"stream\": {\"shop.orders\": {\"mb\": 1, \"document\": 2000}}, \"faults\": [{\"command\": \"listIndexes\", \"times\": null,"
 				  " \"reply\": {\"ok\": 1, \"cursor\": {\"id\": {\"$numberLong\": \"0\"}, \"ns\": \"shop.orders\", \"firstBatch\": []}}}]}");
 	s.params.split_above = 10000;
 	mo_steps_start(&t, &s, "shop");
@@ -276,7 +277,7 @@ TEST("MongoDB dump of a secondary: role, time of the data and what it follows ar
 	static struct mo_steps t;
 	struct error err = ERROR_INIT;
 
-	mo_test_server_script(&s, script);
+	mo_test_script_start(&s, script);
 	CLEANUP(cstr_release) char *url = xasprintf("mongodb://127.0.0.1:%u/?readPreference=secondary", s.port), *member = xasprintf("127.0.0.1:%u", s.port);
 	s.e.url = url;
 	CHECK_OK(mo_steps_open(&t, &s, "shop", &err), err);
@@ -299,7 +300,7 @@ static void check_identity(const char *script, const char *begin, bool weak)
 	struct error err = ERROR_INIT;
 	struct probe p = PROBE_INIT;
 
-	mo_test_server_script(&s, script);
+	mo_test_script_start(&s, script);
 	CHECK_OK(mo_probe(&run, &s.e, false, &p, &err), err);
 	CHECK_INT(strncmp(p.identity, begin, strlen(begin)), 0);
 	CHECK(strlen(p.identity) > strlen(begin));
@@ -323,7 +324,7 @@ TEST("MongoDB dump: an account that may not list databases dumps the one of its 
 	struct mo_test_server s;
 	static struct mo_steps t;
 
-	mo_test_server_script(&s, "{" SET("") ", " SHOP ", \"faults\": [{\"command\": \"listDatabases\", \"error\": 13, \"times\": null}]}");
+	mo_test_script_start(&s, "{" SET("") ", " SHOP ", \"faults\": [{\"command\": \"listDatabases\", \"error\": 13, \"times\": null}]}");
 	CLEANUP(cstr_release) char *url = xasprintf("mongodb://127.0.0.1:%u/shop", s.port);
 	s.e.url = url;
 	mo_steps_all(&t, &s, "");
@@ -337,7 +338,7 @@ TEST("MongoDB dump: accounts and roles are in the archive as documents, and pass
 	struct mo_test_server s;
 	static struct mo_steps t;
 
-	mo_test_server_script(&s, "{" SET("") ", \"data\": {\"shop\": {\"orders\": " ORDERS "}, \"admin\": {\"system.users\": {\"documents\": [{\"_id\": \"admin.a\", \"user\": \"a\","
+	mo_test_script_start(&s, "{" SET("") ", \"data\": {\"shop\": {\"orders\": " ORDERS "}, \"admin\": {\"system.users\": {\"documents\": [{\"_id\": \"admin.a\", \"user\": \"a\","
 				  " \"credentials\": {\"SCRAM-SHA-256\": {\"storedKey\": \"x\"}}}]}, \"system.roles\": {\"documents\": [{\"_id\": \"shop.r\"}]}}}}");
 	mo_steps_all(&t, &s, "shop");
 	CHECK(t.info.has_password_hashes);
@@ -353,7 +354,7 @@ TEST("MongoDB dump: accounts that may not be read are named as missing")
 	struct mo_test_server s;
 	static struct mo_steps t;
 
-	mo_test_server_script(&s, "{" SET("") ", " SHOP ", \"faults\": [{\"command\": \"find\", \"ns\": \"admin.system.users\", \"error\": 13, \"times\": null}]}");
+	mo_test_script_start(&s, "{" SET("") ", " SHOP ", \"faults\": [{\"command\": \"find\", \"ns\": \"admin.system.users\", \"error\": 13, \"times\": null}]}");
 	mo_steps_all(&t, &s, "shop");
 	CHECK(mo_steps_has(&t.info.not_contained, "accounts, roles and their rights: this account may not read them"));
 	mo_steps_release(&t);
@@ -365,10 +366,10 @@ TEST("MongoDB dump: a server that refuses noCursorTimeout is read without")
 	struct mo_test_server s;
 	static struct mo_steps t;
 
-	mo_test_server_script(&s, "{" SET("") ", " SHOP ", \"faults\": [{\"command\": \"find\", \"ns\": \"shop.drtool\", \"error\": 8000, \"times\": null}]}");
+	mo_test_script_start(&s, "{" SET("") ", " SHOP ", \"faults\": [{\"command\": \"find\", \"ns\": \"shop.drtool\", \"error\": 8000, \"times\": null}]}");
 	mo_steps_all(&t, &s, "shop");
 	CHECK_INT(mo_steps_object(&t, "orders")->count, 3);
-	CHECK_INT(mo_test_server_asked(&s, "find", "noCursorTimeout"), 1);
+	CHECK_INT(mo_test_script_asked(&s, "find", "noCursorTimeout"), 1);
 	mo_steps_release(&t);
 	mo_test_server_stop(&s);
 }
@@ -379,7 +380,7 @@ TEST("MongoDB probe: rights that are missing are statements to paste")
 	struct error err = ERROR_INIT;
 	struct probe p = PROBE_INIT;
 
-	mo_test_server_script(&s, "{" SET("") ", " SHOP ", \"faults\": [{\"command\": \"connectionStatus\", \"times\": null, \"reply\": {\"ok\": 1, \"authInfo\": {\"authenticatedUsers\":"
+	mo_test_script_start(&s, "{" SET("") ", " SHOP ", \"faults\": [{\"command\": \"connectionStatus\", \"times\": null, \"reply\": {\"ok\": 1, \"authInfo\": {\"authenticatedUsers\":"
 				  " [{\"user\": \"b\\\"k\", \"db\": \"admin\"}]}}}, {\"command\": \"find\", \"ns\": \"shop.orders\", \"error\": 13, \"times\": null}]}");
 	CHECK_OK(mo_probe(&run, &s.e, false, &p, &err), err);
 	CHECK_INT(p.missing.len, 1);

@@ -101,3 +101,26 @@ size_t mo_test_script_sent(struct mo_test_server *s, const char *name, bson_t *l
 	bson_destroy(&reply);
 	return n;
 }
+
+size_t mo_test_script_asked(struct mo_test_server *s, const char *name, const char *part)
+{
+	bson_t reply;
+	bson_iter_t at, item, first;
+	size_t n = 0;
+
+	mo_test_server_command(s, "admin", "{\"script\": 1}", &reply);
+	CHECK(bson_iter_init_find(&at, &reply, "commands") && bson_iter_recurse(&at, &item));
+	while (bson_iter_next(&item)) {
+		const uint8_t *data;
+		uint32_t len;
+		bson_t one;
+
+		bson_iter_document(&item, &len, &data);
+		CHECK(bson_init_static(&one, data, len) && bson_iter_init(&first, &one) && bson_iter_next(&first));
+		char *text = bson_as_canonical_extended_json(&one, NULL);
+		n += !strcmp(bson_iter_key(&first), name) && strstr(text, part);
+		bson_free(text);
+	}
+	bson_destroy(&reply);
+	return n;
+}

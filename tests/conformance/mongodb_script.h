@@ -11,5 +11,7 @@ void mo_test_script_start(struct mo_test_server *s, const char *script);
 void mo_test_script_faults(struct mo_test_server *s, const char *faults);
 /* How many commands of a name ("" any) came since then; last: NULL, or uninitialised and set to the last of them (empty without one). */
 size_t mo_test_script_sent(struct mo_test_server *s, const char *name, bson_t *last);
+/* How many of them hold part in their canonical Extended JSON. */
+size_t mo_test_script_asked(struct mo_test_server *s, const char *name, const char *part);
 
 #endif

@@ -1,6 +1,5 @@
 #include "tests/conformance/mongodb_server.h"
 
-#include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -8,11 +7,8 @@
 #include "drivers/mongodb/meta.h"
 #include "tests/lib/server.h"
 #include "tests/lib/test.h"
-#include "util/fs.h"
 
 #define SCRIPT "scripts/mongo-server"
-#define PYTHON "/usr/bin/python3"
-#define SCRIPTED "tests/lib/mongo_script.py"
 
 static struct run run = RUN_INIT;
 
@@ -88,70 +84,6 @@ void mo_test_server_share(struct mo_test_server *s)
 	}
 	reach(s, dir, &env);
 	forget_others(s);
-}
-
-/* ---- scripted ---- */
-
-/* Its input ends when the test does, whatever way. */
-static int run_scripted(const char *port_file, const char *script)
-{
-	int pipe_fd[2];
-
-	CHECK(!pipe2(pipe_fd, O_CLOEXEC));
-	pid_t pid = fork();
-	CHECK(pid >= 0);
-	if (!pid) {
-		dup2(pipe_fd[0], STDIN_FILENO);
-		execl(PYTHON, PYTHON, SCRIPTED, "--port-file", port_file, "--script", script, (char *)NULL);
-		_exit(127);
-	}
-	close(pipe_fd[0]);
-	return pipe_fd[1];
-}
-
-void mo_test_server_script(struct mo_test_server *s, const char *script)
-{
-	static unsigned number;
-	CLEANUP(cstr_release) char *port_file = xasprintf("%s/port%u", test_dir(), number++), *script_file = xasprintf("%s.json", port_file);
-	CLEANUP(error_release) struct error err = ERROR_INIT;
-	CLEANUP(buf_release) struct buf port = BUF_INIT;
-
-	if (test_script((const char *const[]){PYTHON, "-c", "import bson, pymongo", NULL}, &port, &err))
-		test_skip("no python3 with pymongo");
-	CHECK_OK(fs_write_file(script_file, 0600, script, strlen(script), &err), err);
-	int watch = run_scripted(port_file, script_file);
-	while (access(port_file, F_OK)) {
-		CHECK(!waitpid(-1, NULL, WNOHANG));
-		CHECK_OK(run_sleep(&run, DURATION_MS(10), &err), err);
-	}
-	CHECK_OK(fs_read_file(port_file, 64, &port, &err), err);
-	CLEANUP(cstr_release) char *url = xasprintf("mongodb://127.0.0.1:%d/", (int)strtol(buf_str(&port), NULL, 10));
-	mo_test_server_at(s, url, NULL);
-	s->port = (unsigned)strtoul(buf_str(&port), NULL, 10);
-	s->watch = watch;
-}
-
-unsigned mo_test_server_asked(struct mo_test_server *s, const char *command, const char *part)
-{
-	bson_t reply;
-	bson_iter_t at, item, first;
-	unsigned n = 0;
-
-	mo_test_server_command(s, "admin", "{\"script\": 1}", &reply);
-	CHECK(mo_look(&reply, "commands", &at) && bson_iter_recurse(&at, &item));
-	while (bson_iter_next(&item)) {
-		const uint8_t *data;
-		uint32_t len;
-		bson_t one;
-
-		bson_iter_document(&item, &len, &data);
-		CHECK(bson_init_static(&one, data, len) && bson_iter_init(&first, &one) && bson_iter_next(&first));
-		char *text = bson_as_canonical_extended_json(&one, NULL);
-		n += !strcmp(bson_iter_key(&first), command) && strstr(text, part);
-		bson_free(text);
-	}
-	bson_destroy(&reply);
-	return n;
 }
 
 void mo_test_server_stop(struct mo_test_server *s)

@@ -20,10 +20,6 @@ struct mo_test_server {
 void mo_test_server_share(struct mo_test_server *s);
 /* One of the test's own, for what others would feel. */
 void mo_test_server_start(struct mo_test_server *s);
-/* The scripted server of tests/lib/mongo_script.py, which that page tells about. script: JSON. Skips the test where Python lacks its modules. */
-void mo_test_server_script(struct mo_test_server *s, const char *script);
-/* How many commands of a name came whose Extended JSON holds part ("": all). */
-unsigned mo_test_server_asked(struct mo_test_server *s, const char *command, const char *part);
 void mo_test_server_stop(struct mo_test_server *s);
 /* A fixture for a server that somebody else started, with the members that an endpoint needs. */
 void mo_test_server_at(struct mo_test_server *s, const char *url, const char *password);

@@ -8,11 +8,12 @@ import drtool as drtool_lib
 # Where each failpoint is passed; by the longest prefix. A name that fits none of them fails the test of the list.
 FLOWS = {
     "backup": ["archive.", "backup.", "dump.", "lock.", "store_set.", "postgres.snapshot.", "postgres.schema.", "postgres.unit", "postgres.inventory", "evidence.",
-               "local.lock.", "local.part.", "local.rename.", "local.sync.", "local.write.", "mysql.snapshot", "mysql.unit"],
+               "local.lock.", "local.part.", "local.rename.", "local.sync.", "local.write.", "mysql.snapshot", "mysql.unit",
+               "mongodb.snapshot", "mongodb.unit"],
     "locked backup": ["mysql.locked"],
     "first": ["store.init."],
-    "restore": ["load.", "restore.begun", "restore.loaded", "restore.finish.", "postgres.load.", "mysql.load."],
-    "exchange": ["restore.exchange.", "postgres.exchange.", "mysql.exchange."],
+    "restore": ["load.", "restore.begun", "restore.loaded", "restore.finish.", "postgres.load.", "mysql.load.", "mongodb.load."],
+    "exchange": ["restore.exchange.", "postgres.exchange.", "mysql.exchange.", "mongodb.exchange."],
     "verify": ["verify."],
     "prune": ["prune.", "local.delete."],
     "mark": ["pin.", "accept."],
@@ -35,7 +36,7 @@ def flow_of(name):
 
 def points(flow, driver="postgres"):
     """Those of a flow that a command passes with this driver; None: those that belong to no driver."""
-    others = tuple(f"{other}." for other in ("postgres", "mysql") if other != driver)
+    others = tuple(f"{other}." for other in ("postgres", "mysql", "mongodb") if other != driver)
     return [name for name in failpoints() if flow_of(name) == flow and not name.startswith(others)]
 
 
