@@ -208,6 +208,17 @@ def test_the_script_cannot_read_a_collection_at_a_moment_before_it_was_made(mo_s
     assert refused.value.code == 246
 
 
+@pytest.mark.parametrize("version, code", [("7.0.14", 246), ("8.0.1", None)])
+def test_the_script_reads_capped_collections_at_a_moment_from_8_on(mo_script, version, code):
+    server = mo_script(set_name="rs0", version=version)
+    server.store.load("shop", "log", [{"_id": 1}], options={"capped": True, "size": 4096})
+    try:
+        answer = client_of(server).shop.command("find", "log", readConcern={"level": "snapshot"})
+        assert (code, answer["cursor"]["firstBatch"]) == (None, [{"_id": 1}])
+    except OperationFailure as refused:
+        assert refused.code == code
+
+
 @pytest.mark.parametrize("settings, code", [({}, 123), ({"set_name": "rs0", "snapshot": 72}, 72)], ids=["standalone", "refused"])
 def test_the_script_refuses_to_read_at_a_moment_when_told(mo_script, settings, code):
     db = client_of(mo_script(**settings)).shop

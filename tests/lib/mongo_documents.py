@@ -16,6 +16,9 @@ def documents_of(server, command):
         return [], None
     if at is not None and of.born > at:
         raise Refused(246, f"Unable to read from a snapshot due to pending collection catalog changes; please retry. Namespace: {command.ns}")
+    capped = wire.field(of.options, "capped")
+    if at is not None and capped is not None and capped.decode() and server.version_tuple < (8, 0):
+        raise Refused(246, "Reading from capped collections with readConcern snapshot is not supported")
     if of.kind == "view":
         source = server.store.find(command.db, wire.field(of.options, "viewOn").decode())
         stages = wire.field(of.options, "pipeline")
