@@ -184,6 +184,7 @@ struct driver {
 	const char *const *schemes;     /* "postgres", "postgresql"; the first is the normal form; NULL-terminated */
 	unsigned default_port;
 	unsigned object_parts;          /* of an object's name inside a scope, divided by dots: 2 where a database has schemas, else 1 */
+	bool dotted_names;              /* and such a part may have dots itself: what follows the database's name is all of it */
 	const struct setting *settings; /* rows of scope source that only this driver has */
 	size_t params_size;
 	uint32_t caps;

@@ -47,6 +47,7 @@ const struct driver driver_mongodb = {
 	.schemes = schemes,
 	.default_port = 27017,
 	.object_parts = 1,
+	.dotted_names = true,
 	.settings = settings,
 	.params_size = sizeof(struct mo_params),
 	.caps = DRIVER_DUMP | DRIVER_LOAD | DRIVER_EXCHANGE | DRIVER_ASSERT | DRIVER_SCRATCH,

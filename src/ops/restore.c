@@ -45,16 +45,39 @@ struct table_flag {
 	struct strlist *to;
 };
 
-/* A table named with its database restricts the request to it. own: parts of a name inside a database. */
-static enum status take_tables(const struct table_flag *f, unsigned own, struct strlist *databases, struct error *err)
+static bool has_scope(const struct manifest *m, const char *name)
+{
+	for (size_t i = 0; i < m->scopes; i++)
+		if (!strcmp(m->scope[i].name, name))
+			return true;
+	return false;
+}
+
+/* Whether a name begins with its database. own: parts of a name inside a database; where such a name may have dots itself, the first part is a
+ * database where the backup has it. */
+static enum status begins_with_database(const struct restoring *x, const struct table_flag *f, const char *name, bool *begins, struct error *err)
+{
+	const struct driver *d = x->q->target->driver;
+	const unsigned own = d->object_parts;
+	size_t parts = name_parts(name);
+	CLEANUP(cstr_release) char *first = name_first_part(name);
+
+	*begins = parts > own && (!d->dotted_names || has_scope(&x->reading.backup->manifest, first));
+	if (parts >= own && (parts <= own + 1 || d->dotted_names))
+		return ST_OK;
+	return error_set(err, ST_USAGE, "%s %s: [DATABASE.]%sTABLE is wanted", f->flag, name, own > 1 ? "SCHEMA." : "");
+}
+
+/* A table named with its database restricts the request to it. */
+static enum status take_tables(const struct restoring *x, const struct table_flag *f, struct strlist *databases, struct error *err)
 {
 	for (size_t i = 0; i < f->names->len; i++) {
 		const char *name = f->names->item[i];
-		size_t parts = name_parts(name);
+		bool begins;
 
-		if (parts < own || parts > own + 1)
-			return error_set(err, ST_USAGE, "%s %s: [DATABASE.]%sTABLE is wanted", f->flag, name, own > 1 ? "SCHEMA." : "");
-		if (parts > own) {
+		if (begins_with_database(x, f, name, &begins, err))
+			return err->code;
+		if (begins) {
 			CLEANUP(cstr_release) char *database = name_first_part(name);
 
 			strlist_add_once(databases, database);
@@ -110,9 +133,8 @@ static enum status take_names(struct restoring *x, struct error *err)
 	for (size_t i = 0; i < q->databases->len; i++)
 		strlist_add(&databases, q->databases->item[i]);
 	const struct table_flag only = {"--table", q->tables, &x->tables}, without = {"--exclude-table", q->exclude_tables, &x->exclude};
-	unsigned own = q->target->driver->object_parts;
 
-	if (take_tables(&only, own, &databases, err) || take_tables(&without, own, &databases, err) || take_scopes(x, &databases, err))
+	if (take_tables(x, &only, &databases, err) || take_tables(x, &without, &databases, err) || take_scopes(x, &databases, err))
 		return err->code;
 	x->rename = xcalloc(q->renames->len, sizeof *x->rename);
 	for (size_t i = 0; i < q->renames->len; i++) {
