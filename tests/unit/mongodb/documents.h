@@ -11,4 +11,14 @@ bson_t *document(const char *text);
 void meta_of(struct mo_meta *m, const char *options, const char *indexes);
 const char *printed(const bson_t *b); /* valid until the next call; " as ' */
 
+/* Values of _id of all types, at the edges of their order, as text. */
+enum { ID_NUMBERS, ID_STRINGS, ID_OBJECT_IDS, ID_DATES, ID_BINARIES, ID_TIMESTAMPS, ID_OBJECTS, ID_OTHERS, ID_KINDS };
+extern const struct id_kind {
+	const char *const *text;
+	size_t n;
+	bool sorted; /* borders of it must come in order: a driver cannot tell it */
+} id_kinds[ID_KINDS];
+/* {a: 1, _id: ...}, owned by the caller. */
+bson_t *document_with_id(const char *text);
+
 #endif

@@ -144,37 +144,6 @@ static bool fits(const bson_t *document, const bson_iter_t *filter_at)
 
 /* ---- documents ---- */
 
-static const char *const numbers[] = {
-	"{'$numberInt':'-2147483648'}", "{'$numberInt':'-1'}", "{'$numberInt':'0'}", "{'$numberInt':'7'}", "{'$numberInt':'2147483647'}",
-	"{'$numberLong':'-9223372036854775808'}", "{'$numberLong':'9223372036854775807'}", "{'$numberLong':'9007199254740993'}",
-	"{'$numberDouble':'9007199254740992.0'}", "{'$numberDouble':'-0.0'}", "{'$numberDouble':'0.5'}", "{'$numberDouble':'1e300'}", "{'$numberDouble':'5e-324'}",
-	"{'$numberDouble':'9223372036854775808.0'}", "{'$numberDouble':'Infinity'}", "{'$numberDouble':'-Infinity'}", "{'$numberDouble':'NaN'}",
-	"{'$numberDecimal':'NaN'}", "{'$numberDecimal':'0.10'}", "{'$numberDecimal':'7.5'}", "{'$numberDecimal':'1E+6000'}", "{'$numberDecimal':'-1E+6000'}",
-	"{'$numberDecimal':'Infinity'}", "{'$numberDecimal':'-Infinity'}", "{'$numberDecimal':'1E-6000'}",
-};
-static const char *const strings[] = {"''", "'A'", "'a'", "'a\\u0000'", "'a\\u0000b'", "'aa'", "'b'", "'\xc3\xa9'", "'z'", "{'$symbol':''}", "{'$symbol':'m'}", "{'$symbol':'zz'}"};
-static const char *const oids[] = {"{'$oid':'000000000000000000000000'}", "{'$oid':'5f0000000000000000000000'}", "{'$oid':'5f0000000000000000000001'}",
-				   "{'$oid':'7fffffffffffffffffffffff'}", "{'$oid':'ffffffffffffffffffffffff'}"};
-static const char *const dates[] = {"{'$date':{'$numberLong':'-9223372036854775808'}}", "{'$date':{'$numberLong':'-1'}}", "{'$date':{'$numberLong':'0'}}",
-				    "{'$date':{'$numberLong':'1600000000000'}}", "{'$date':{'$numberLong':'9223372036854775807'}}"};
-static const char *const binaries[] = {"{'$binary':{'base64':'','subType':'00'}}", "{'$binary':{'base64':'/w==','subType':'00'}}",
-				       "{'$binary':{'base64':'AA==','subType':'80'}}", "{'$binary':{'base64':'AAAAAAAAAAAAAAAAAAAAAA==','subType':'04'}}",
-				       "{'$binary':{'base64':'ASNFZ4mrze8BI0VniavN7w==','subType':'04'}}",
-				       "{'$binary':{'base64':'/////////////////////w==','subType':'04'}}", "{'$binary':{'base64':'ASNFZ4mrze8BI0VniavN7w==','subType':'03'}}"};
-static const char *const timestamps[] = {"{'$timestamp':{'t':0,'i':0}}", "{'$timestamp':{'t':1,'i':4294967295}}", "{'$timestamp':{'t':2,'i':0}}",
-					 "{'$timestamp':{'t':4294967295,'i':4294967295}}"};
-static const char *const objects[] = {"{}", "{'a':1}", "{'a':2}", "{'a':{'$numberDouble':'NaN'}}", "{'a':{}}", "{'$ref':'c','$id':1}", "{'b':null}"};
-static const char *const others[] = {"null", "true", "false", "{'$minKey':1}", "{'$maxKey':1}", "{'$undefined':true}", "{'$code':'f'}", "{'$code':'f','$scope':{}}",
-				     "{'$regularExpression':{'pattern':'a','options':''}}", "{'$dbPointer':{'$ref':'c','$id':{'$oid':'000000000000000000000000'}}}"};
-
-static const struct kind {
-	const char *const *text;
-	size_t n;
-	bool sorted; /* as this driver can sort it, or as it stands here */
-} kinds[] = {{numbers, ARRAY_LEN(numbers), false}, {strings, ARRAY_LEN(strings), true}, {oids, ARRAY_LEN(oids), false}, {dates, ARRAY_LEN(dates), false},
-	     {binaries, ARRAY_LEN(binaries), false}, {timestamps, ARRAY_LEN(timestamps), false}, {objects, ARRAY_LEN(objects), true},
-	     {others, ARRAY_LEN(others), false}};
-
 /* {_id: ...} of all kinds, and one without. */
 struct documents {
 	bson_t *doc[120];
@@ -187,18 +156,11 @@ static void documents_release(struct documents *d)
 		bson_destroy(d->doc[i]);
 }
 
-static bson_t *with_id(const char *text)
-{
-	CLEANUP(cstr_release) char *json = xasprintf("{'a':1,'_id':%s}", text);
-
-	return document(json);
-}
-
 static void all_documents(struct documents *d)
 {
-	for (size_t k = 0; k < ARRAY_LEN(kinds); k++)
-		for (size_t i = 0; i < kinds[k].n; i++)
-			d->doc[d->n++] = with_id(kinds[k].text[i]);
+	for (size_t k = 0; k < ID_KINDS; k++)
+		for (size_t i = 0; i < id_kinds[k].n; i++)
+			d->doc[d->n++] = document_with_id(id_kinds[k].text[i]);
 	d->doc[d->n++] = document("{'a':1}");
 	CHECK(d->n < ARRAY_LEN(d->doc));
 }
@@ -216,7 +178,7 @@ static void sample_release(struct sample *s)
 
 static void add_sample(struct sample *s, const char *text)
 {
-	CLEANUP(mo_bson_freep) bson_t *b = with_id(text);
+	CLEANUP(mo_bson_freep) bson_t *b = document_with_id(text);
 	bson_iter_t it;
 
 	CHECK(bson_iter_init_find(&it, b, "_id") && s->n < ARRAY_LEN(s->v));
@@ -247,14 +209,14 @@ static void check_partition(const struct mo_ranges *r)
 
 TEST("ranges of _id have each document in exactly one of them, whatever type _id is of and of which class the borders are")
 {
-	for (size_t k = 0; k + 1 < ARRAY_LEN(kinds); k++)
+	for (size_t k = 0; k < ID_OTHERS; k++)
 		for (size_t count = 2; count < 30; count++) {
 			CLEANUP(sample_release) struct sample s = {.n = 0};
 			CLEANUP(mo_ranges_release) struct mo_ranges r = MO_RANGES_INIT;
 
-			for (size_t i = 0; i < kinds[k].n; i++)
-				add_sample(&s, kinds[k].text[i]);
-			if (kinds[k].sorted) {
+			for (size_t i = 0; i < id_kinds[k].n; i++)
+				add_sample(&s, id_kinds[k].text[i]);
+			if (id_kinds[k].sorted) {
 				/* Strings and symbols, documents: in the order in which the evaluator has them. */
 				for (size_t i = 0; i < s.n; i++)
 					for (size_t m = i + 1; m < s.n; m++) {
@@ -271,7 +233,7 @@ TEST("ranges of _id have each document in exactly one of them, whatever type _id
 						}
 					}
 			}
-			mo_ranges_choose(s.v, s.n, kinds[k].sorted, count, &r);
+			mo_ranges_choose(s.v, s.n, id_kinds[k].sorted, count, &r);
 			CHECK(r.borders > 0 && r.borders < count);
 			CHECK_INT(mo_ranges_count(&r), r.borders + 2);
 			check_partition(&r);
@@ -299,10 +261,10 @@ TEST("a collection whose _id are of no one class, cannot be ordered or are all a
 	CHECK_INT(borders_of(alike, ARRAY_LEN(alike), true, 4), 0);
 	CHECK_INT(borders_of(flags, ARRAY_LEN(flags), true, 4), 0);
 	CHECK_INT(borders_of(nan, ARRAY_LEN(nan), true, 4), 0);
-	CHECK_INT(borders_of(strings, ARRAY_LEN(strings), false, 4), 0);
-	CHECK_INT(borders_of(objects, ARRAY_LEN(objects), false, 4), 0);
-	CHECK_INT(borders_of(numbers, ARRAY_LEN(numbers), false, 1), 0);
-	CHECK_INT(borders_of(numbers, 0, false, 4), 0);
+	CHECK_INT(borders_of(id_kinds[ID_STRINGS].text, id_kinds[ID_STRINGS].n, false, 4), 0);
+	CHECK_INT(borders_of(id_kinds[ID_OBJECTS].text, id_kinds[ID_OBJECTS].n, false, 4), 0);
+	CHECK_INT(borders_of(id_kinds[ID_NUMBERS].text, id_kinds[ID_NUMBERS].n, false, 1), 0);
+	CHECK_INT(borders_of(flags, 0, false, 4), 0);
 }
 
 TEST("a collection that is read in one go has one range without a filter")
