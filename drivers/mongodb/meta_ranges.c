@@ -86,7 +86,7 @@ static int compare_numbers(const bson_value_t *a, const bson_value_t *b)
 static int compare_binary(const bson_value_t *a, const bson_value_t *b)
 {
 	const uint32_t n = a->value.v_binary.data_len, m = b->value.v_binary.data_len;
-	const int x = a->value.v_binary.subtype, y = b->value.v_binary.subtype;
+	const unsigned x = (unsigned)a->value.v_binary.subtype, y = (unsigned)b->value.v_binary.subtype;
 
 	if (n != m || x != y)
 		return n != m ? three_way(n < m, n > m) : three_way(x < y, x > y);

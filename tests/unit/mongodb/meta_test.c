@@ -162,6 +162,17 @@ TEST("a document of a million levels is told apart without reading to its end")
 	CHECK_ERR(mo_meta_listed(&doc, &m, &err), err, ST_SERVER, "cannot be read");
 }
 
+TEST("a document whose last member takes the byte that ends it is no document")
+{
+	static const uint8_t good[] = {13, 0, 0, 0, 3, 'a', 0, 5, 0, 0, 0, 0, 0}, bad[] = {14, 0, 0, 0, 3, 'a', 0, 6, 0, 0, 0, 10, 0, 0};
+	bson_t doc;
+
+	CHECK(bson_init_static(&doc, good, sizeof good));
+	CHECK(mo_bson_is_sound(&doc));
+	CHECK(bson_init_static(&doc, bad, sizeof bad));
+	CHECK(!mo_bson_is_sound(&doc));
+}
+
 TEST("a collection without options and indexes is described with empty ones, as mongorestore wants them")
 {
 	CLEANUP(mo_meta_release) struct mo_meta m = {.name = xstrdup("a\"b"), .options = bson_new()};
