@@ -1,8 +1,10 @@
 #include "drivers/mongodb/conn_internal.h"
 
+#include "drivers/mongodb/look.h"
+
 /* Memory of an answer is a power of two above its size, twice. */
 #define BATCH_BYTES (900u << 10)
-enum { FIRST_BATCH = 32, GROW = 4, MOST_BATCH = 1 << 20, CHECK_DOCUMENTS = 64 };
+enum { FIRST_BATCH = 16, GROW = 8, MOST_BATCH = 1 << 20, CHECK_DOCUMENTS = 64 };
 #define END_WITHIN DURATION_SECONDS(2)
 
 void mo_doc_release(bson_t *b) { bson_destroy(b); }
@@ -54,18 +56,12 @@ void mo_conn_freep(struct mo_conn **to)
 /* writeConcernError of an answer that is "ok". */
 static enum status check_write_concern(const struct mo_conn *c, const bson_t *reply, struct error *err)
 {
-	bson_iter_t at, in;
-	int code = 64;
-	const char *text = "the members of the replica set did not confirm the change";
+	const char *text = mo_look_str(reply, "writeConcernError.errmsg");
 
-	if (!bson_iter_init_find(&at, reply, "writeConcernError") || !BSON_ITER_HOLDS_DOCUMENT(&at) || !bson_iter_recurse(&at, &in))
+	if (!bson_has_field(reply, "writeConcernError"))
 		return ST_OK;
-	while (bson_iter_next(&in))
-		if (!strcmp(bson_iter_key(&in), "code") && BSON_ITER_HOLDS_NUMBER(&in))
-			code = (int)bson_iter_as_int64(&in);
-		else if (!strcmp(bson_iter_key(&in), "errmsg") && BSON_ITER_HOLDS_UTF8(&in))
-			text = bson_iter_utf8(&in, NULL);
-	return mo_server_error(c, code, text, reply, err);
+	return mo_server_error(c, (int)mo_look_num(reply, "writeConcernError.code", 64),
+			       text ? text : "the members of the replica set did not confirm the change", reply, err);
 }
 
 static enum status command(struct run *run, struct mo_conn *c, const char *database, const bson_t *what, bson_t *reply, struct error *err)
@@ -75,13 +71,15 @@ static enum status command(struct run *run, struct mo_conn *c, const char *datab
 	bson_error_t why = {0};
 
 	mo_call_begin(&busy, c, run);
-	if (atomic_load(&in->links.interrupted) || in->links.why.code || run_check(run, &in->links.why)) {
+	if (in->gone || mo_links_ended(&in->links) || run_check(run, &in->links.why)) {
+		bson_set_error(&why, MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_NOT_ESTABLISHED, "the session is lost");
 		bson_init(reply);
 		return mo_call_failed(c, &why, NULL, err);
 	}
 	if (mongoc_client_command_with_opts(c->client, database, what, in->prefs, &in->opts, reply, &why))
 		return check_write_concern(c, reply, err);
 	mo_call_failed(c, &why, reply, err);
+	in->gone = mo_conn_lost(err);
 	/* What was ended here may go on there. */
 	if (err->code == ST_CANCELLED || err->code == ST_DEADLINE)
 		mo_conn_end_there(c);
@@ -275,7 +273,7 @@ enum status mo_conn_each(struct run *run, struct mo_conn *c, const char *databas
 
 	if (!all_batches(&k, database, what, err))
 		return ST_OK;
-	if (k.id && k.collection && !atomic_load(&c->cancel->links.interrupted) && !c->cancel->links.why.code)
+	if (k.id && k.collection && !c->cancel->gone && !mo_links_ended(&c->cancel->links))
 		kill_cursor(&k);
 	return err->code;
 }

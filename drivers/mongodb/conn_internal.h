@@ -31,6 +31,7 @@ struct mo_conn_cancel {
 	mongoc_read_prefs_t *prefs;       /* of every command; NULL: the primary's */
 	bson_t opts;                      /* of every command: serverId, sessionId */
 	bool known;                       /* a member has answered */
+	bool gone;                        /* the session is lost */
 };
 
 /* A call into libmongoc: what waits meanwhile ends by run. */

@@ -2,6 +2,8 @@
 
 #include <pthread.h>
 
+#include "drivers/mongodb/look.h"
+
 #define END_WITHIN DURATION_SECONDS(2)
 #define AGAIN DURATION_MS(500)
 
@@ -18,63 +20,28 @@ static void begin_library(void)
 
 static int32_t number_of(const bson_t *doc, const char *key, int32_t otherwise)
 {
-	bson_iter_t at;
-
-	if (!bson_iter_init_find(&at, doc, key) || !BSON_ITER_HOLDS_NUMBER(&at))
-		return otherwise;
-	int64_t n = bson_iter_as_int64(&at);
+	int64_t n = mo_look_num(doc, key, otherwise);
 
 	return n < 0 || n > INT32_MAX ? otherwise : (int32_t)n;
 }
 
-static bool truth_of(const bson_t *doc, const char *key)
-{
-	bson_iter_t at;
-
-	return bson_iter_init_find(&at, doc, key) && bson_iter_as_bool(&at);
-}
-
-static const char *text_of(const bson_t *doc, const char *key)
-{
-	bson_iter_t at;
-
-	return bson_iter_init_find(&at, doc, key) && BSON_ITER_HOLDS_UTF8(&at) ? bson_iter_utf8(&at, NULL) : NULL;
-}
-
-static bool find_deep(const bson_t *doc, const char *key, bson_iter_t *to)
-{
-	bson_iter_t at;
-
-	return bson_iter_init(&at, doc) && bson_iter_find_descendant(&at, key, to);
-}
-
-static void take_last_write(const bson_t *hello, struct mo_server *s)
-{
-	bson_iter_t at;
-
-	if (find_deep(hello, "lastWrite.majorityWriteDate", &at) && BSON_ITER_HOLDS_DATE_TIME(&at))
-		s->data_time.us = bson_iter_date_time(&at) * 1000;
-	if (find_deep(hello, "lastWrite.majorityOpTime.ts", &at) && BSON_ITER_HOLDS_TIMESTAMP(&at)) {
-		bson_iter_timestamp(&at, &s->majority_t, &s->majority_i);
-		s->has_majority = true;
-	}
-}
-
 static void take_hello(const bson_t *hello, struct mo_server *s)
 {
-	const char *set = text_of(hello, "setName"), *msg = text_of(hello, "msg");
+	const char *set = mo_look_str(hello, "setName"), *msg = mo_look_str(hello, "msg");
 	bson_iter_t at;
 
 	s->wire = number_of(hello, "maxWireVersion", 0);
 	s->max_document = number_of(hello, "maxBsonObjectSize", 16 << 20);
 	s->max_message = number_of(hello, "maxMessageSizeBytes", 48000000);
 	s->max_batch = number_of(hello, "maxWriteBatchSize", 1000);
-	s->primary = truth_of(hello, "isWritablePrimary") || truth_of(hello, "ismaster");
-	s->secondary = truth_of(hello, "secondary");
+	s->primary = mo_look_true(hello, "isWritablePrimary") || mo_look_true(hello, "ismaster");
+	s->secondary = mo_look_true(hello, "secondary");
 	s->mongos = msg && !strcmp(msg, "isdbgrid");
 	s->set_name = set ? xstrdup(set) : NULL;
-	s->sessions = bson_iter_init_find(&at, hello, "logicalSessionTimeoutMinutes") && BSON_ITER_HOLDS_NUMBER(&at);
-	take_last_write(hello, s);
+	s->sessions = mo_look_num(hello, "logicalSessionTimeoutMinutes", 0) > 0;
+	s->has_majority = mo_look_timestamp(hello, "lastWrite.majorityOpTime.ts", &s->majority_t, &s->majority_i);
+	if (mo_look(hello, "lastWrite.majorityWriteDate", &at) && BSON_ITER_HOLDS_DATE_TIME(&at))
+		s->data_time.us = bson_iter_date_time(&at) * 1000;
 }
 
 static int version_number(const char *text)
@@ -95,7 +62,7 @@ static int version_number(const char *text)
 
 static void take_build(const bson_t *build, struct mo_server *s)
 {
-	const char *version = text_of(build, "version");
+	const char *version = mo_look_str(build, "version");
 
 	s->version_text = xstrdup(version ? version : "unknown");
 	s->version = version_number(s->version_text);

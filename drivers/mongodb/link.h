@@ -28,6 +28,9 @@ void mo_links_release(struct mo_links *l); /* the client, and so every link, is 
 /* Any thread, at once: every wait ends, and so does the use of every link. */
 void mo_links_cut(struct mo_links *l);
 
+/* The run or an interrupt has ended what is under way. */
+bool mo_links_ended(const struct mo_links *l);
+
 /* libmongoc's stream initiator: data is struct mo_links. NULL and error where there is no link; the whole story is in trouble or why. */
 mongoc_stream_t *mo_link_open(const mongoc_uri_t *uri, const mongoc_host_list_t *host, void *data, bson_error_t *error);
 

@@ -19,8 +19,6 @@ struct mo_link {
 	char ahead[MO_READ_AHEAD];
 };
 
-/* The run or an interrupt has ended what is under way. */
-bool mo_links_ended(const struct mo_links *all);
 /* Keeps the failure of a link: number is an errno (EPROTO: of TLS), 0 the end of the stream. */
 void mo_link_lost(struct mo_link *k, int number);
 /* Any time, also when it is closed already. */

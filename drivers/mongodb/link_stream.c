@@ -303,6 +303,14 @@ static ssize_t look_at(mongoc_stream_poll_t *streams, size_t n)
 	return ready;
 }
 
+/* libmongoc would only poll again where it is told of a failure itself. */
+static ssize_t all_failed(mongoc_stream_poll_t *streams, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		streams[i].revents = POLLERR;
+	return (ssize_t)n;
+}
+
 static ssize_t link_poll(mongoc_stream_poll_t *streams, size_t n, int32_t timeout_ms)
 {
 	struct mo_links *all = ((struct mo_link *)streams[0].stream)->all;
@@ -310,15 +318,15 @@ static ssize_t link_poll(mongoc_stream_poll_t *streams, size_t n, int32_t timeou
 	ssize_t ready = look_at(streams, n);
 	bool one = false;
 
+	if (!all->run || mo_links_ended(all))
+		return all_failed(streams, n);
 	if (ready || !timeout_ms)
 		return ready;
-	if (!all->run || mo_links_ended(all))
-		return -1;
 	int fd = descriptor_of(streams, n, &own);
 	struct duration d = timeout_ms > 0 ? DURATION_MS(timeout_ms) : WAIT;
 
 	if (fd < 0 || run_poll(all->run, fd, n == 1 ? (short)streams[0].events : POLLIN, d, &one, &all->why))
-		return -1;
+		return all_failed(streams, n);
 	return look_at(streams, n);
 }
 

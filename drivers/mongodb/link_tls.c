@@ -156,7 +156,8 @@ static bool set_name(SSL *ssl, const char *host, enum tls_mode mode)
 
 	if (is_address(host))
 		return mode != TLS_VERIFY_FULL || X509_VERIFY_PARAM_set1_ip_asc(p, host) == 1;
-	return SSL_set_tlsext_host_name(ssl, host) && (mode != TLS_VERIFY_FULL || X509_VERIFY_PARAM_set1_host(p, host, 0) == 1);
+	CLEANUP(cstr_release) char *name = xstrdup(host); /* OpenSSL's macro takes no const */
+	return SSL_set_tlsext_host_name(ssl, name) && (mode != TLS_VERIFY_FULL || X509_VERIFY_PARAM_set1_host(p, host, 0) == 1);
 }
 
 static enum status prepare(const struct mo_tls *t, const char *host, SSL_CTX *ctx, SSL **ssl, struct error *err)

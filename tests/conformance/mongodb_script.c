@@ -1,15 +1,11 @@
 #include "tests/conformance/mongodb_script.h"
 
-#include <fcntl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/lib/server.h"
 #include "tests/lib/test.h"
-#include "util/fs.h"
 
 #define SCRIPT "tests/lib/mongo_script.py"
-
-static struct run run = RUN_INIT;
 
 static void need_python(void)
 {
@@ -17,52 +13,21 @@ static void need_python(void)
 		test_skip("python3-bson is not installed: run scripts/deps test");
 }
 
-/* Its input ends when the test does, whatever way; then it ends too. */
-static pid_t launch(const char *port_file, const char *script, int *watch)
-{
-	int pipe_fd[2];
-
-	CHECK(!pipe2(pipe_fd, O_CLOEXEC));
-	pid_t pid = fork();
-	CHECK(pid >= 0);
-	if (!pid) {
-		setsid();
-		dup2(pipe_fd[0], STDIN_FILENO);
-		execl(SCRIPT, SCRIPT, "--port-file", port_file, "--script", script, (char *)NULL);
-		_exit(127);
-	}
-	close(pipe_fd[0]);
-	*watch = pipe_fd[1];
-	return pid;
-}
-
-static void wait_for_port(const char *port_file, pid_t pid, struct buf *port)
-{
-	CLEANUP(error_release) struct error err = ERROR_INIT;
-
-	while (access(port_file, R_OK)) {
-		CHECK(waitpid(pid, NULL, WNOHANG) == 0);
-		CHECK_OK(run_sleep(&run, DURATION_MS(10), &err), err);
-	}
-	CHECK_OK(fs_read_file(port_file, 64, port, &err), err);
-}
-
 void mo_test_script_start(struct mo_test_server *s, const char *script)
 {
 	static unsigned number;
 	CLEANUP(cstr_release) char *port_file = xasprintf("%s/script-%u.port", test_dir(), number++);
-	CLEANUP(buf_release) struct buf port = BUF_INIT;
+	const char *const argv[] = {SCRIPT, "--port-file", port_file, "--script", script, NULL};
+	unsigned at;
 	int watch;
 
 	need_python();
-	pid_t pid = launch(port_file, script, &watch);
-	wait_for_port(port_file, pid, &port);
-	const unsigned at = (unsigned)strtoul(buf_str(&port), NULL, 10);
+	int pid = test_helper_start(argv, port_file, &at, &watch);
 	CLEANUP(cstr_release) char *url = xasprintf("mongodb://127.0.0.1:%u/", at);
 	mo_test_server_at(s, url, NULL);
 	s->watch = watch;
 	s->port = at;
-	s->pid = (int)pid;
+	s->pid = pid;
 }
 
 void mo_test_script_faults(struct mo_test_server *s, const char *faults)

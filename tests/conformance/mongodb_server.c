@@ -90,8 +90,10 @@ void mo_test_server_stop(struct mo_test_server *s)
 {
 	if (s->watch >= 0) {
 		close(s->watch);
-		while (wait(NULL) > 0)
-			;
+		/* The scripted server is a child itself; of a real one it is who stops it. */
+		if (waitpid(s->pid, NULL, 0) < 0)
+			while (wait(NULL) > 0)
+				;
 	}
 	notes_freep(&s->notes);
 	free(s->password.value);

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "drivers/mysql/load.h"
+#include "tests/lib/certs.h"
 #include "tests/lib/server.h"
 #include "tests/lib/test.h"
 #include "util/fs.h"
@@ -113,23 +114,15 @@ void my_test_server_share(struct my_test_server *s)
 
 void my_test_server_start_tls(struct my_test_server *s)
 {
-	static const char make[] =
-		"cd \"$1\" && openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 9 -subj '/CN=authority of a test' && "
-		"openssl req -newkey rsa:2048 -nodes -keyout key.pem -out req.pem -subj '/CN=localhost' && "
-		"echo subjectAltName=DNS:localhost >ext && openssl x509 -req -in req.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 9 "
-		"-extfile ext -out cert.pem && chmod 755 . && chmod 644 *.pem";
 	CLEANUP(buf_release) struct buf out = BUF_INIT;
-	CLEANUP(error_release) struct error err = ERROR_INIT;
 
 	*s = (struct my_test_server){.dir = test_server_folder(SCRIPT, "my")};
 	CLEANUP(cstr_release) char *tls = xasprintf("%s.tls", s->dir);
 	s->watch = test_server_watch(SCRIPT, s->dir);
-	CHECK_OK(fs_mkdirs(tls, 0755, &err), err);
-	CHECK_OK(test_script((const char *const[]){"/bin/sh", "-c", make, "sh", tls, NULL}, &out, &err), err);
+	test_make_certificates(tls);
 	s->ca = path_join(tls, "ca.pem");
 	CLEANUP(cstr_release) char *ca = xasprintf("ssl-ca=%s", s->ca), *cert = xasprintf("ssl-cert=%s/cert.pem", tls),
 				   *key = xasprintf("ssl-key=%s/key.pem", tls);
-	buf_clear(&out);
 	launch(s, (const char *const[]){ca, cert, key, NULL}, &out);
 	reach(s, &out);
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "tests/lib/test.h"
+#include "util/fs.h"
 #include "util/process.h"
 
 static struct run run = RUN_INIT;
@@ -95,3 +96,36 @@ char *test_server_folder(const char *script, const char *prefix)
 }
 
 char *test_server_shared_folder(const char *script, const char *prefix) { return folder_of_tests(script, prefix, getppid(), "all"); }
+
+static pid_t launch_helper(const char *const *argv, int *watch)
+{
+	int pipe_fd[2];
+
+	CHECK(!pipe2(pipe_fd, O_CLOEXEC));
+	pid_t pid = fork();
+	CHECK(pid >= 0);
+	if (!pid) {
+		setsid();
+		dup2(pipe_fd[0], STDIN_FILENO);
+		execv(argv[0], (char *const *)(uintptr_t)argv);
+		_exit(127);
+	}
+	close(pipe_fd[0]);
+	*watch = pipe_fd[1];
+	return pid;
+}
+
+int test_helper_start(const char *const *argv, const char *port_file, unsigned *port, int *watch)
+{
+	CLEANUP(error_release) struct error err = ERROR_INIT;
+	CLEANUP(buf_release) struct buf text = BUF_INIT;
+	pid_t pid = launch_helper(argv, watch);
+
+	while (access(port_file, R_OK)) {
+		CHECK(waitpid(pid, NULL, WNOHANG) == 0);
+		CHECK_OK(run_sleep(&run, DURATION_MS(10), &err), err);
+	}
+	CHECK_OK(fs_read_file(port_file, 64, &text, &err), err);
+	*port = (unsigned)strtoul(buf_str(&text), NULL, 10);
+	return (int)pid;
+}

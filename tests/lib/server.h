@@ -17,5 +17,8 @@ char *test_server_shared_folder(const char *script, const char *prefix);
 int test_server_watch(const char *script, const char *dir);
 /* ... when the runner of the tests has ended. */
 void test_server_watch_run(const char *script, const char *dir);
+/* Starts a program that writes the port it listens on into a file of its own making (port_file, absolute) and ends when its input does: at the end
+ * of the test, or when *watch is closed. Returns its process id. */
+int test_helper_start(const char *const *argv, const char *port_file, unsigned *port, int *watch);
 
 #endif
