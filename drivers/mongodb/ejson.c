@@ -36,6 +36,7 @@ const char *mo_bson_text_at(const bson_t *b, const char *key)
 
 static bool sound(bson_iter_t *it, unsigned depth)
 {
+	const uint32_t len = it->len; /* gone at the end */
 	bson_iter_t child;
 
 	while (bson_iter_next(it)) {
@@ -55,7 +56,7 @@ static bool sound(bson_iter_t *it, unsigned depth)
 		}
 	}
 	/* libbson is content with a last member that takes the byte which ends the document. */
-	return it->err_off == 0 && bson_iter_offset(it) + 1 == it->len;
+	return it->err_off == 0 && bson_iter_offset(it) + 1 == len;
 }
 
 bool mo_bson_is_sound(const bson_t *b)
