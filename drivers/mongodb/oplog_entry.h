@@ -1,5 +1,5 @@
 /* One entry of local.oplog.rs, taken apart. Pure functions, any thread. What is pointed to is borrowed from the entry's document, which has to live
- * as long. */
+ * as long; an entry is never copied by assignment, because views of documents point into themselves. */
 #ifndef DRIVERS_MONGODB_OPLOG_ENTRY_H
 #define DRIVERS_MONGODB_OPLOG_ENTRY_H
 
