@@ -57,3 +57,34 @@ void mo_raw_close(struct buf *to, size_t at)
 	const uint32_t n = BSON_UINT32_TO_LE((uint32_t)(to->len - at));
 	memcpy(to->data + at, &n, sizeof n);
 }
+
+static bool one_of(const char *key, const char *const *names)
+{
+	for (; *names; names++)
+		if (!strcmp(key, *names))
+			return true;
+	return false;
+}
+
+void mo_raw_put_others(struct buf *to, const bson_t *b, const char *const *without)
+{
+	bson_iter_t it;
+
+	if (!bson_iter_init(&it, b))
+		return;
+	while (bson_iter_next(&it)) {
+		const struct mo_raw raw = mo_raw_of(&it);
+
+		if (!one_of(raw.key, without))
+			mo_raw_put(to, raw.key, strlen(raw.key), &raw);
+	}
+}
+
+bson_t *mo_raw_done(struct buf *to)
+{
+	mo_raw_close(to, 0);
+	bson_t *b = bson_new_from_data((const uint8_t *)to->data, to->len);
+	if (!b)
+		die("elements that make no document");
+	return b;
+}

@@ -25,5 +25,9 @@ void mo_raw_put_null(struct buf *to, const char *key, size_t key_len);
 size_t mo_raw_open(struct buf *to);
 size_t mo_raw_open_in(struct buf *to, uint8_t type, const char *key, size_t key_len);
 void mo_raw_close(struct buf *to, size_t at);
+/* The elements of b but those with these keys (ended by NULL). */
+void mo_raw_put_others(struct buf *to, const bson_t *b, const char *const *without);
+/* Closes the whole document, which began at 0. The caller's. */
+bson_t *mo_raw_done(struct buf *to);
 
 #endif
