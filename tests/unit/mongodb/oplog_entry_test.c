@@ -31,7 +31,7 @@ static bson_t *parsed(const char *text, struct mo_oplog_entry *e)
 TEST("an entry of the oplog is taken apart without a copy of its documents")
 {
 	struct mo_oplog_entry e;
-	CLEANUP(mo_bson_freep) bson_t *doc = parsed(
+	CLEANUP(mo_bson_freep) UNUSED bson_t *doc = parsed(
 		"{" TS "'op': 'u', 'ns': 'shop.orders.2024', 'ui': {'$binary': {'base64': 'AAECAwQFBgcICQoLDA0ODw==', 'subType': '04'}}, " LSID
 		"'prevOpTime': {'ts': {'$timestamp': {'t': 1699999999, 'i': 2}}, 't': {'$numberLong': '2'}}, 'stmtId': 0, "
 		"'wall': {'$date': {'$numberLong': '1700000000123'}}, 'o': {'$v': 2, 'diff': {'u': {'a': 1}}}, 'o2': {'_id': 1}, 'b': true}",
@@ -53,7 +53,7 @@ TEST("an entry of the oplog is taken apart without a copy of its documents")
 TEST("an entry of an old server without term, wall or UUID is one")
 {
 	struct mo_oplog_entry e;
-	CLEANUP(mo_bson_freep) bson_t *doc = parsed("{'ts': {'$timestamp': {'t': 5, 'i': 1}}, 'h': {'$numberLong': '-7'}, 'v': 2, 'op': 'd', 'ns': 'a.b', 'o': {'_id': 1}}", &e);
+	CLEANUP(mo_bson_freep) UNUSED bson_t *doc = parsed("{'ts': {'$timestamp': {'t': 5, 'i': 1}}, 'h': {'$numberLong': '-7'}, 'v': 2, 'op': 'd', 'ns': 'a.b', 'o': {'_id': 1}}", &e);
 
 	CHECK(e.at.t == 5 && e.at.term == -1 && !e.wall && !e.ui && !e.lsid && !e.has_o2);
 	CHECK_INT(e.op, MO_OP_DELETE);
@@ -69,7 +69,7 @@ TEST("ops are known by their letters, those of the server's own files too, and a
 	for (size_t i = 0; i < ARRAY_LEN(ops); i++) {
 		CLEANUP(cstr_release) char *text = xasprintf("{" TS "'op': '%s', 'ns': '', 'o': {'_id': 1}}", ops[i].letters);
 		struct mo_oplog_entry e;
-		CLEANUP(mo_bson_freep) bson_t *doc = parsed(text, &e);
+		CLEANUP(mo_bson_freep) UNUSED bson_t *doc = parsed(text, &e);
 		CHECK_INT(e.op, ops[i].op);
 		CHECK_STR(e.database, "");
 	}
@@ -79,7 +79,7 @@ TEST("ops are known by their letters, those of the server's own files too, and a
 TEST("an entry of the server's own files needs no namespace and no object")
 {
 	struct mo_oplog_entry e;
-	CLEANUP(mo_bson_freep) bson_t *doc = parsed("{" TS "'op': 'km'}", &e);
+	CLEANUP(mo_bson_freep) UNUSED bson_t *doc = parsed("{" TS "'op': 'km'}", &e);
 
 	CHECK_STR(e.ns, "");
 	CHECK_STR(e.collection, "");
@@ -88,7 +88,7 @@ TEST("an entry of the server's own files needs no namespace and no object")
 TEST("a command is known by its first key")
 {
 	struct mo_oplog_entry e;
-	CLEANUP(mo_bson_freep) bson_t *doc = parsed("{" TS "'op': 'c', 'ns': 'shop.$cmd', 'o': {'drop': 'orders'}, 'o2': {'numRecords': 1}}", &e);
+	CLEANUP(mo_bson_freep) UNUSED bson_t *doc = parsed("{" TS "'op': 'c', 'ns': 'shop.$cmd', 'o': {'drop': 'orders'}, 'o2': {'numRecords': 1}}", &e);
 
 	CHECK_STR(e.command, "drop");
 	CHECK_STR(e.collection, "$cmd");
@@ -98,15 +98,15 @@ TEST("a command is known by its first key")
 TEST("applyOps with session and number is of a transaction, and not where its operations are single ones")
 {
 	struct mo_oplog_entry e;
-	CLEANUP(mo_bson_freep) bson_t *whole = parsed("{" TS LSID "'op': 'c', 'ns': 'admin.$cmd', 'o': {'applyOps': [], 'prepare': true}}", &e);
+	CLEANUP(mo_bson_freep) UNUSED bson_t *whole = parsed("{" TS LSID "'op': 'c', 'ns': 'admin.$cmd', 'o': {'applyOps': [], 'prepare': true}}", &e);
 	CHECK(e.apply_ops && e.transaction && e.prepare && !e.partial_txn);
-	CLEANUP(mo_bson_freep) bson_t *part = parsed("{'multiOpType': 0, " TS LSID "'op': 'c', 'ns': 'admin.$cmd', 'o': {'applyOps': [], 'partialTxn': true}}", &e);
+	CLEANUP(mo_bson_freep) UNUSED bson_t *part = parsed("{'multiOpType': 0, " TS LSID "'op': 'c', 'ns': 'admin.$cmd', 'o': {'applyOps': [], 'partialTxn': true}}", &e);
 	CHECK(e.transaction && !e.prepare && e.partial_txn);
-	CLEANUP(mo_bson_freep) bson_t *batch = parsed("{" TS LSID "'op': 'c', 'multiOpType': 1, 'ns': 'admin.$cmd', 'o': {'applyOps': []}}", &e);
+	CLEANUP(mo_bson_freep) UNUSED bson_t *batch = parsed("{" TS LSID "'op': 'c', 'multiOpType': 1, 'ns': 'admin.$cmd', 'o': {'applyOps': []}}", &e);
 	CHECK(e.apply_ops && !e.transaction);
-	CLEANUP(mo_bson_freep) bson_t *plain = parsed("{" TS "'op': 'c', 'ns': 'admin.$cmd', 'o': {'applyOps': [], 'prepare': true}}", &e);
+	CLEANUP(mo_bson_freep) UNUSED bson_t *plain = parsed("{" TS "'op': 'c', 'ns': 'admin.$cmd', 'o': {'applyOps': [], 'prepare': true}}", &e);
 	CHECK(e.apply_ops && !e.transaction && !e.prepare);
-	CLEANUP(mo_bson_freep) bson_t *commit = parsed("{" TS LSID "'op': 'c', 'ns': 'admin.$cmd', 'o': {'commitTransaction': 1}}", &e);
+	CLEANUP(mo_bson_freep) UNUSED bson_t *commit = parsed("{" TS LSID "'op': 'c', 'ns': 'admin.$cmd', 'o': {'commitTransaction': 1}}", &e);
 	CHECK(e.transaction && !e.apply_ops);
 	CHECK_REFUSED("{" TS "'op': 'c', 'ns': 'admin.$cmd', 'o': {'abortTransaction': 1}}", "without lsid");
 	CHECK_REFUSED("{" TS "'op': 'c', 'ns': 'admin.$cmd', 'o': {'applyOps': 1}}", "applyOps is no array");
@@ -173,7 +173,7 @@ static void check_inner(int line, const char *text, unsigned stop, enum status e
 	CLEANUP(error_release) struct error err = ERROR_INIT;
 	struct seen s = {.stop = stop};
 	struct mo_oplog_entry e;
-	CLEANUP(mo_bson_freep) bson_t *doc = parsed(text, &e);
+	CLEANUP(mo_bson_freep) UNUSED bson_t *doc = parsed(text, &e);
 	const enum status st = mo_oplog_inner(&e, note, &s, &err);
 	CLEANUP(cstr_release) char *got = buf_detach(&s.text);
 
