@@ -1,7 +1,6 @@
 #include "drivers/mongodb/dump.h"
 
 #include "drivers/mongodb/dump_text.h"
-#include "drivers/mongodb/look.h"
 #include "util/failpoint.h"
 
 /* ---- open ---- */
@@ -66,7 +65,7 @@ static const char *any_collection(const struct mo_dump *d, const char **database
 			const struct mo_listed *l = &d->scope[i].listing.item[k];
 
 			*database = d->scope[i].where.database;
-			if (l->meta.kind == MO_COLLECTION && !mo_look_true(l->meta.options, "capped"))
+			if (l->meta.kind == MO_COLLECTION && !mo_is_capped(l))
 				return l->collection;
 		}
 	return NULL;
@@ -84,8 +83,11 @@ static enum status take_moment(struct run *run, struct mo_dump *d, struct dump_i
 	if (mo_moment_take(run, d->c, database, collection ? collection : "drtool", &d->moment, err) ||
 	    mo_unit_try_no_timeout(run, d->c, database, &d->no_timeout, err))
 		return err->code;
-	for (size_t i = 0; i < d->scopes; i++)
-		mo_dump_limits(d, &d->scope[i], &info->not_contained);
+	for (size_t i = 0; i < d->scopes; i++) {
+		if (mo_dump_find_later(run, d, &d->scope[i], err))
+			return err->code;
+		mo_dump_limits(&d->scope[i], &info->not_contained);
+	}
 	if (d->c->server.mongos)
 		strlist_add(&info->not_contained, "how collections are divided among the shards: a restore makes them without");
 	if (d->moment.has) {
@@ -179,6 +181,7 @@ void mo_dump_close(void *dump)
 		free(d->scope[i].name);
 		mo_where_release(&d->scope[i].where);
 		mo_listing_release(&d->scope[i].listing);
+		strlist_release(&d->scope[i].later);
 	}
 	free(d->scope);
 	spool_freep(&d->users);

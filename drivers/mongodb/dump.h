@@ -28,6 +28,7 @@ struct mo_scope {
 	char *name; /* in the archive */
 	struct mo_where where;
 	struct mo_listing listing; /* before the moment */
+	struct strlist later;      /* collections that cannot be read at it */
 };
 struct mo_dump {
 	const struct endpoint *e;
@@ -56,8 +57,6 @@ enum status mo_dump_choose(struct run *run, struct mo_dump *d, const struct dump
 /* dump_ranges.c: objects and units of the open scope. */
 enum status mo_dump_objects(struct run *run, struct mo_dump *d, const struct object_sink *objects, struct error *err) MUST_CHECK;
 void mo_dump_readings_release(struct mo_dump *d);
-/* There is a moment, and the server can read this collection at it. */
-bool mo_reads_at_moment(const struct mo_dump *d, const struct mo_listed *l);
 
 /* dump_unit.c */
 enum status mo_unit_read(struct run *run, struct mo_conn *c, const struct mo_dump *d, const struct dump_unit *u, struct row_sink *rows,
@@ -77,7 +76,8 @@ enum status mo_dump_read_users(struct run *run, struct mo_dump *d, struct dump_i
 /* dump_still.c: an error that names what is no more as it was before the moment. */
 enum status mo_dump_still(struct run *run, struct mo_dump *d, struct error *err) MUST_CHECK;
 
-/* dump_limits.c: what the backup will not have of this database, as sentences. */
-void mo_dump_limits(const struct mo_dump *d, const struct mo_scope *s, struct strlist *to);
+/* dump_limits.c: which collections cannot be read at the moment; and what the backup will not have of this database, as sentences. */
+enum status mo_dump_find_later(struct run *run, struct mo_dump *d, struct mo_scope *s, struct error *err) MUST_CHECK;
+void mo_dump_limits(const struct mo_scope *s, struct strlist *to);
 
 #endif

@@ -18,21 +18,33 @@ static void add_sentence(const struct strlist *names, const char *database, cons
 	strlist_take(to, xasprintf("database %s, %s: %s", database, buf_str(&text), what));
 }
 
-void mo_dump_limits(const struct mo_dump *d, const struct mo_scope *s, struct strlist *to)
+enum status mo_dump_find_later(struct run *run, struct mo_dump *d, struct mo_scope *s, struct error *err)
 {
-	CLEANUP(strlist_release) struct strlist capped = STRLIST_INIT, encrypted = STRLIST_INIT;
+	for (size_t i = 0; d->moment.has && i < s->listing.items; i++) {
+		const struct mo_listed *l = &s->listing.item[i];
+		bool reads = true;
+
+		if (mo_is_capped(l) && mo_moment_reads(run, d->c, &d->moment, s->where.database, l->collection, &reads, err))
+			return err->code;
+		if (!reads)
+			strlist_add(&s->later, l->meta.name);
+	}
+	return ST_OK;
+}
+
+void mo_dump_limits(const struct mo_scope *s, struct strlist *to)
+{
+	CLEANUP(strlist_release) struct strlist encrypted = STRLIST_INIT;
 
 	for (size_t i = 0; i < s->listing.items; i++) {
 		const struct mo_listed *l = &s->listing.item[i];
 		bson_t fields;
 
-		if (d->moment.has && l->meta.kind != MO_VIEW && !mo_reads_at_moment(d, l))
-			strlist_add(&capped, l->meta.name);
 		if (mo_look_doc(l->meta.options, "encryptedFields", &fields))
 			strlist_add(&encrypted, l->meta.name);
 	}
 	add_sentence(&s->listing.not_taken, s->name, "collections of the server itself", to);
 	add_sentence(&s->listing.of_runs, s->name, "what restores made, set aside or keep their state in", to);
-	add_sentence(&capped, s->name, "capped collections, which this version cannot read at the moment of the backup, so that their documents are later ones", to);
+	add_sentence(&s->later, s->name, "capped collections, which this version cannot read at the moment of the backup, so that their documents are later ones", to);
 	add_sentence(&encrypted, s->name, "encrypted fields (Queryable Encryption), which servers do not take back as such", to);
 }

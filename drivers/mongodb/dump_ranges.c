@@ -7,7 +7,6 @@
 #define ALL_IDS_BELOW ((uint64_t)20000) /* documents: below, every _id is looked at */
 #define SAMPLES_A_RANGE ((uint64_t)40)
 #define MOST_SAMPLES ((uint64_t)100000)
-#define CAPPED_SNAPSHOT 80200 /* from there on capped collections can be read at one moment */
 
 static void reading_free(struct mo_reading *r)
 {
@@ -157,13 +156,6 @@ static bool has_order(const struct mo_listed *l)
 	return false;
 }
 
-static bool is_capped(const struct mo_listed *l) { return mo_look_true(l->meta.options, "capped"); }
-
-bool mo_reads_at_moment(const struct mo_dump *d, const struct mo_listed *l)
-{
-	return d->moment.has && (!is_capped(l) || d->c->server.version >= CAPPED_SNAPSHOT);
-}
-
 static enum status plan_reading(struct run *run, struct mo_dump *d, const struct mo_listed *l, struct mo_reading *r, struct size *s, struct error *err)
 {
 	const uint64_t above = mo_params(d->e)->split_above, piece = max_u64(above / 2, 1);
@@ -171,10 +163,10 @@ static enum status plan_reading(struct run *run, struct mo_dump *d, const struct
 	r->shown = xasprintf("%s.%s", mo_dump_scope(d)->where.database, l->collection);
 	r->documents = xstrdup(l->documents);
 	r->raw_data = l->raw_data;
-	r->at_moment = mo_reads_at_moment(d, l);
+	r->at_moment = d->moment.has && !strlist_has(&mo_dump_scope(d)->later, l->meta.name);
 	if (ask_size(run, d, l->collection, s, err))
 		return err->code;
-	if (s->bytes <= above || s->documents < 2 || l->meta.kind != MO_COLLECTION || is_capped(l) || !has_order(l))
+	if (s->bytes <= above || s->documents < 2 || l->meta.kind != MO_COLLECTION || mo_is_capped(l) || !has_order(l))
 		return ST_OK;
 	return find_borders(run, d, r, s, min_u64((s->bytes + piece - 1) / piece, MOST_RANGES), err);
 }

@@ -35,6 +35,8 @@ struct mo_listed *mo_listed_named(const struct mo_listing *l, const char *name)
 	return l->items ? bsearch(&wanted, l->item, l->items, sizeof wanted, by_name) : NULL;
 }
 
+bool mo_is_capped(const struct mo_listed *l) { return mo_look_true(l->meta.options, "capped"); }
+
 /* ---- collections ---- */
 
 struct listing {

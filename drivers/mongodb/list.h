@@ -21,6 +21,7 @@ struct mo_listing {
 };
 #define MO_LISTING_INIT {0}
 void mo_listing_release(struct mo_listing *l);
+bool mo_is_capped(const struct mo_listed *l);
 /* indexes: with them. A collection that vanishes while its indexes are asked for is left out. */
 /* The item with this meta.name; NULL. */
 struct mo_listed *mo_listed_named(const struct mo_listing *l, const char *name);

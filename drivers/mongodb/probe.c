@@ -127,7 +127,7 @@ static void look_at_listing(struct looking *l, const char *name, const struct mo
 	for (size_t i = 0; i < all->items && !l->try_database; i++) {
 		const struct mo_listed *one = &all->item[i];
 
-		if (one->meta.kind != MO_COLLECTION || mo_look_true(one->meta.options, "capped"))
+		if (one->meta.kind != MO_COLLECTION || mo_is_capped(one))
 			continue;
 		l->try_database = xstrdup(name);
 		l->try_collection = xstrdup(one->collection);

@@ -28,41 +28,54 @@ char *mo_moment_position(const struct mo_moment *m) { return m->has ? xasprintf(
 /* ---- taking it ---- */
 
 /* mongos has no log of its own; what it answers carries the newest time that it knows of. */
-static enum status newest(struct run *run, struct mo_conn *c, struct mo_moment *m, bool *found, struct error *err)
+static enum status newest(struct run *run, struct mo_conn *c, struct mo_moment *m, struct error *err)
 {
 	CLEANUP(mo_doc_release) bson_t command = BSON_INITIALIZER;
 	bson_t reply;
 
 	BSON_APPEND_INT32(&command, c->server.mongos ? "ping" : "hello", 1);
 	enum status st = mo_conn_command(run, c, "admin", &command, &reply, err);
-	*found = !st && mo_look_timestamp(&reply, c->server.mongos ? "operationTime" : "lastWrite.majorityOpTime.ts", &m->t, &m->i) && m->t;
+	m->has = !st && mo_look_timestamp(&reply, c->server.mongos ? "operationTime" : "lastWrite.majorityOpTime.ts", &m->t, &m->i) && m->t;
 	bson_destroy(&reply);
 	return st ? error_add(err, "the time of the cluster") : ST_OK;
 }
 
 static enum status take_any(void *ctx UNUSED, const bson_t *doc UNUSED, struct error *err UNUSED) { return ST_OK; }
 
-static enum status try_read(struct run *run, struct mo_conn *c, const char *database, const char *collection, struct mo_moment *m, struct error *err)
+/* *why: NULL, or what the server said. */
+static enum status try_read(struct run *run, struct mo_conn *c, const struct mo_moment *m, const char *database, const char *collection, char **why,
+			    struct error *err)
 {
 	CLEANUP(mo_doc_release) bson_t command = BSON_INITIALIZER;
 	CLEANUP(error_release) struct error refused = ERROR_INIT;
 
-	m->has = true;
+	*why = NULL;
 	BSON_APPEND_UTF8(&command, "find", collection);
 	BSON_APPEND_INT32(&command, "limit", 1);
 	mo_moment_concern(m, &command);
 	if (!mo_conn_each(run, c, database, &command, take_any, NULL, &refused))
 		return ST_OK;
-	m->has = false;
 	if (mo_conn_lost(&refused) || !mo_conn_code(&refused))
 		return error_move(err, &refused);
-	m->why_not = xasprintf("the server refused to read at one moment (%s)", error_text(&refused));
+	*why = xstrdup(error_text(&refused));
+	return ST_OK;
+}
+
+enum status mo_moment_reads(struct run *run, struct mo_conn *c, const struct mo_moment *m, const char *database, const char *collection, bool *reads,
+			    struct error *err)
+{
+	CLEANUP(cstr_release) char *why = NULL;
+
+	*reads = m->has;
+	if (m->has && try_read(run, c, m, database, collection, &why, err))
+		return err->code;
+	*reads = *reads && !why;
 	return ST_OK;
 }
 
 enum status mo_moment_take(struct run *run, struct mo_conn *c, const char *database, const char *collection, struct mo_moment *m, struct error *err)
 {
-	bool found = false;
+	CLEANUP(cstr_release) char *why = NULL;
 
 	mo_moment_release(m);
 	if (failpoint("mongodb.snapshot", err))
@@ -73,11 +86,13 @@ enum status mo_moment_take(struct run *run, struct mo_conn *c, const char *datab
 		m->why_not = xasprintf("version %s cannot read at one moment, which 5.0 was the first to do", c->server.version_text);
 	if (m->why_not)
 		return ST_OK;
-	if (newest(run, c, m, &found, err))
+	if (newest(run, c, m, err) || (m->has && try_read(run, c, m, database, collection, &why, err)))
 		return err->code;
-	if (found)
-		return try_read(run, c, database, collection, m, err);
-	m->why_not = xstrdup("the server does not tell the time of its last write");
+	if (!m->has)
+		m->why_not = xstrdup("the server does not tell the time of its last write");
+	else if (why)
+		m->why_not = xasprintf("the server refused to read at one moment (%s)", why);
+	m->has = !m->why_not;
 	return ST_OK;
 }
 

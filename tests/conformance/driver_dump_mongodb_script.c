@@ -206,7 +206,7 @@ static void check_capped(const char *version, bool at_moment)
 
 	mo_test_script_start(&s, script);
 	mo_steps_all(&t, &s, "shop");
-	CHECK_INT(mo_test_script_asked(&s, "find", "atClusterTime"), at_moment ? 3 : 2);
+	CHECK_INT(mo_test_script_asked(&s, "find", "atClusterTime"), at_moment ? 4 : 3); /* the one that tried it, the capped one tried, orders, log */
 	CHECK(mo_steps_has(&t.info.not_contained, "log: capped collections") == !at_moment);
 	mo_steps_release(&t);
 	mo_test_server_stop(&s);
@@ -215,7 +215,7 @@ static void check_capped(const char *version, bool at_moment)
 TEST("MongoDB dump: capped collections are read at the moment where the server can, else later, which is said")
 {
 	check_capped("7.0.14", false);
-	check_capped("8.2.1", true);
+	check_capped("8.0.1", true);
 }
 
 TEST("MongoDB dump: a time series is read as its buckets, under its own name")
