@@ -1,6 +1,7 @@
 #include "tests/conformance/mongodb_shop.h"
 
 #include "drivers/mongodb/look.h"
+#include "tests/conformance/mongodb_script.h"
 #include "tests/lib/test.h"
 #include "util/hash.h"
 
@@ -23,7 +24,7 @@ void mo_shop_start(struct mo_shop *f)
 
 void mo_shop_script(struct mo_shop *f, const char *script)
 {
-	mo_test_server_script(&f->mo, script);
+	mo_test_script_start(&f->mo, script);
 	join(f);
 }
 
