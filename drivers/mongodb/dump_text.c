@@ -53,6 +53,7 @@ void mo_restore_text(const struct mo_restore_about *a, struct buf *to)
 
 static const char script[] =
 	"set -eu\n"
+	"umask 077\n"
 	"out=${1:?usage: sh load.sh OUT}\n"
 	"case $out in /*) ;; *) out=$(pwd)/$out ;; esac\n"
 	"cd \"$(dirname \"$0\")\"\n"
@@ -68,11 +69,31 @@ static const char script[] =
 	"\t{ test \"$3\" -eq 0 || find \"../../$4\" ! -type d -print0 | LC_ALL=C sort -z | xargs -0 cat; } > \"$to/$2.bson\" || :\n"
 	"\tif test $(wc -c < \"$to/$2.bson\") -eq \"$3\" && metadata \"$1\"; then :; else rm -f \"$to/$2.bson\" \"$to/$1.metadata.json\"; broken \"$1\"; fi\n"
 	"}\n"
-	"view() { metadata \"$1\" || { rm -f \"$to/$1.metadata.json\"; broken \"$1\"; }; }\n\n";
+	"view() { metadata \"$1\" || { rm -f \"$to/$1.metadata.json\"; broken \"$1\"; }; }\n"
+	"# mongorestore passes over these.\n"
+	"by_name() { printf '%s\\n' \"To be restored by itself: mongorestore --db=$as_word --collection=$2 '$to/$1.bson'\"; }\n"
+	"by_hand() { printf '%s\\n' \"To be made by hand, mongorestore passes over it: $to/$1.metadata.json\"; }\n\n";
 
 static const char script_end[] =
 	"\nif test $left_out -ne 0; then echo \"$left_out collections or views are missing in $to\" >&2; exit 1; fi\n"
 	"echo \"$to is made. When all databases are: mongorestore --dir=OUT --stopOnError --bypassDocumentValidation, and the options that say where\"\n";
+
+/* mongorestore does not see names with a line end and says nothing of them, unless it is told one. */
+static void put_unseen(const struct mo_load_item *item, const char *file, struct buf *to)
+{
+	if (!strchr(item->name, '\n'))
+		return;
+	buf_puts(to, item->kind == MO_COLLECTION ? "by_name " : "by_hand ");
+	buf_shell_word(to, file);
+	buf_putc(to, ' ');
+	if (item->kind == MO_COLLECTION) {
+		CLEANUP(buf_release) struct buf word = BUF_INIT;
+
+		buf_shell_word(&word, item->name);
+		buf_shell_word(to, buf_str(&word));
+	}
+	buf_putc(to, '\n');
+}
 
 static void put_item(const struct mo_load_item *item, struct buf *to)
 {
@@ -90,16 +111,21 @@ static void put_item(const struct mo_load_item *item, struct buf *to)
 		buf_shell_word(to, item->folder ? item->folder : "");
 	}
 	buf_putc(to, '\n');
+	put_unseen(item, file, to);
 }
 
 void mo_load_script(const char *database, const struct mo_load_item *item, size_t items, struct buf *to)
 {
+	CLEANUP(buf_release) struct buf word = BUF_INIT;
 	/* A server that gives itself other names than it allows does not lead out of the folder. */
 	CLEANUP(cstr_release) char *folder = strpbrk(database, "/.") ? mo_file_name(database) : xstrdup(database);
 
 	buf_puts(to, "# Makes of this database's collections the folder that mongodump would have written, for mongorestore: sh load.sh OUT\n"
 		     "db=");
 	buf_shell_word(to, folder);
+	buf_puts(to, "\nas_word=");
+	buf_shell_word(&word, database);
+	buf_shell_word(to, buf_str(&word));
 	buf_putc(to, '\n');
 	buf_puts(to, script);
 	for (size_t i = 0; i < items; i++)

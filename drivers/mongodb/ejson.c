@@ -36,7 +36,8 @@ const char *mo_bson_text_at(const bson_t *b, const char *key)
 
 static bool sound(bson_iter_t *it, unsigned depth)
 {
-	const uint32_t len = it->len; /* gone at the end */
+	const uint8_t *raw = it->raw; /* gone at the end */
+	const uint32_t len = it->len;
 	bson_iter_t child;
 
 	while (bson_iter_next(it)) {
@@ -55,8 +56,8 @@ static bool sound(bson_iter_t *it, unsigned depth)
 				return false;
 		}
 	}
-	/* libbson is content with a last member that takes the byte which ends the document. */
-	return it->err_off == 0 && bson_iter_offset(it) + 1 == len;
+	/* libbson is content with any last byte, and with a last member that takes it. */
+	return it->err_off == 0 && bson_iter_offset(it) + 1 == len && !raw[len - 1];
 }
 
 bool mo_bson_is_sound(const bson_t *b)

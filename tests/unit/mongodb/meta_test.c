@@ -162,14 +162,19 @@ TEST("a document of a million levels is told apart without reading to its end")
 	CHECK_ERR(mo_meta_listed(&doc, &m, &err), err, ST_SERVER, "cannot be read");
 }
 
-TEST("a document whose last member takes the byte that ends it is no document")
+TEST("a document that does not end by a byte 0 of its own is none")
 {
-	static const uint8_t good[] = {13, 0, 0, 0, 3, 'a', 0, 5, 0, 0, 0, 0, 0}, bad[] = {14, 0, 0, 0, 3, 'a', 0, 6, 0, 0, 0, 10, 0, 0};
+	static const uint8_t good[] = {13, 0, 0, 0, 3, 'a', 0, 5, 0, 0, 0, 0, 0}, member[] = {14, 0, 0, 0, 3, 'a', 0, 6, 0, 0, 0, 10, 0, 0},
+			     other[] = {13, 0, 0, 0, 3, 'a', 0, 5, 0, 0, 0, 1, 0}, shared[] = {12, 0, 0, 0, 3, 'a', 0, 5, 0, 0, 0, 0};
 	bson_t doc;
 
 	CHECK(bson_init_static(&doc, good, sizeof good));
 	CHECK(mo_bson_is_sound(&doc));
-	CHECK(bson_init_static(&doc, bad, sizeof bad));
+	CHECK(bson_init_static(&doc, member, sizeof member));
+	CHECK(!mo_bson_is_sound(&doc));
+	CHECK(bson_init_static(&doc, other, sizeof other));
+	CHECK(!mo_bson_is_sound(&doc));
+	CHECK(bson_init_static(&doc, shared, sizeof shared));
 	CHECK(!mo_bson_is_sound(&doc));
 }
 

@@ -97,6 +97,7 @@ TEST("load.sh joins the pieces of each collection to mongodump's folder, whateve
 	CHECK_STR(read_text("out dir/my '$db/a%20view.metadata.json"), "a view");
 	CHECK_STR(read_text("out dir/my '$db/a%20view.bson"), "none");
 	CHECK_HAS(read_text("said"), "mongorestore --dir=OUT");
+	CHECK_HAS(read_text("said"), "To be restored by itself: mongorestore --db='my '\\''$db' --collection='-a b'\\''c\"$(exit)`x`/\\*?\n;&|<>#~\xc3\xa9' ");
 	CHECK_INT(shell("test $(ls 'out dir/my '\"'\"'$db' | wc -l) -eq 9"), 0);
 }
 
@@ -109,7 +110,7 @@ static void check_left_out(const char *damage)
 	CHECK_STR(read_text("out/shop/orders.bson"), "none");
 	CHECK_STR(read_text("out/shop/orders.metadata.json"), "none");
 	CHECK_HAS(read_text("said"), "orders: not all of it can be read");
-	CHECK_STR(read_text("told"), "");
+	CHECK(!strstr(read_text("told"), "is made"));
 	CHECK_STR(read_text("out/shop/system.buckets.t.bson"), "bucket");
 	CHECK_INT(shell("rm -r out"), 0);
 }
