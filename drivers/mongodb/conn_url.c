@@ -1,6 +1,7 @@
 #include "drivers/mongodb/conn_internal.h"
 
 #include <ctype.h>
+#include <pthread.h>
 
 /* What becomes of an option of a URL. */
 enum fate {
@@ -243,6 +244,15 @@ static enum status take_query(struct mo_url *u, struct part query, struct buf *t
 
 /* ---- all of it ---- */
 
+static void say_nothing(mongoc_log_level_t level UNUSED, const char *domain UNUSED, const char *message UNUSED, void *data UNUSED) {}
+
+/* Once, before anything else is asked of it. The library is never ended: a thread may still be in it when the program ends. */
+static void begin_library(void)
+{
+	mongoc_log_set_handler(say_nothing, NULL);
+	mongoc_init();
+}
+
 static unsigned count_hosts(struct part hosts)
 {
 	unsigned n = 1;
@@ -345,9 +355,11 @@ static enum status parse(const char *text, struct mo_url *u, struct error *err)
 
 enum status mo_url_read(const struct endpoint *e, const char *only, struct mo_url *u, struct error *err)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	CLEANUP(buf_release) struct buf text = BUF_INIT;
 	struct parts in;
 
+	pthread_once(&once, begin_library);
 	*u = (struct mo_url){.only = only};
 	if (split(e->url, &in, err) || write_text(e, &in, u, &text, err) || settle(e, &in, u, err) || parse(buf_str(&text), u, err))
 		return err->code;

@@ -1,20 +1,9 @@
 #include "drivers/mongodb/conn_internal.h"
 
-#include <pthread.h>
-
 #include "drivers/mongodb/look.h"
 
 #define END_WITHIN DURATION_SECONDS(2)
 #define AGAIN DURATION_MS(500)
-
-static void say_nothing(mongoc_log_level_t level UNUSED, const char *domain UNUSED, const char *message UNUSED, void *data UNUSED) {}
-
-/* Once, before the first connection. The library is never ended: a thread may still be in it when the program ends. */
-static void begin_library(void)
-{
-	mongoc_log_set_handler(say_nothing, NULL);
-	mongoc_init();
-}
 
 /* ---- what the server says of itself ---- */
 
@@ -276,12 +265,10 @@ static struct mo_conn *new_conn(const struct endpoint *e, struct mo_url *u)
 enum status mo_conn_open_at(struct run *run, const struct endpoint *e, enum mo_whom whom, const char *only, struct mo_conn **to,
 			    struct error *err)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	CLEANUP(mo_url_release) struct mo_url u = MO_URL_INIT;
 	CLEANUP(mo_conn_freep) struct mo_conn *c = NULL;
 
 	*to = NULL;
-	pthread_once(&once, begin_library);
 	if (mo_url_read(e, only, &u, err) || mo_url_login(run, e, &u, err))
 		return err->code;
 	c = new_conn(e, &u);

@@ -297,7 +297,8 @@ static ssize_t look_at(mongoc_stream_poll_t *streams, size_t n)
 		else if ((streams[i].events & POLLIN) && has_more(k))
 			streams[i].revents = POLLIN;
 		else if (poll(&p, 1, 0) > 0)
-			streams[i].revents = p.revents;
+			/* What broke is found by using it, with what the server still had to say. */
+			streams[i].revents = p.revents & (POLLERR | POLLHUP) ? streams[i].events : p.revents;
 		ready += streams[i].revents != 0;
 	}
 	return ready;
