@@ -101,8 +101,8 @@ def _writable(server, command, store_of):
     return store_of
 
 
-def _ready(server, command, of, document):
-    """A document as it is stored."""
+def _ready(server, command, of, document, stamp=True):
+    """A document as it is stored. What a pipeline made keeps its empty timestamps."""
     if len(document) > server.max_document:
         raise Refused(10334, f"BSONObj size: {len(document)} is invalid. Size must be between 0 and {server.max_document}")
     own = wire.field(document, "_id")
@@ -112,7 +112,7 @@ def _ready(server, command, of, document):
         raise Refused(2, f"The '_id' value cannot be of type {own.type}")
     if not command.get("bypassDocumentValidation") and not of.valid(document):
         raise Refused(121, "Document failed validation")
-    return document if command.get("bypassEmptyTsReplacement") else _stamped(server, document)
+    return document if command.get("bypassEmptyTsReplacement") or not stamp else _stamped(server, document)
 
 
 def _each(server, command, many, write):
@@ -176,7 +176,7 @@ def update(server, command):
             own, new = wire.field(document, "_id"), _updated(document, how)
             if wire.field(new, "_id") is None:
                 new = wire.document_of([own.bytes, new[4:-1]])
-            new = _ready(server, command, of, new)
+            new = _ready(server, command, of, new, how.type != wire.ARRAY)
             modified += new != document
             of.put(server.store.tick(), new)
         if found or upsert is None or not upsert.decode():

@@ -1,0 +1,353 @@
+/* What a load promises where no real server of the tests can show it: options of collections, views, accounts, refusals, servers that forget or
+ * end. Against the scripted server, which answers as MongoDB's manual says. */
+#include "tests/conformance/mongodb_script.h"
+#include "tests/conformance/mongodb_shop.h"
+#include "tests/lib/test.h"
+
+#define RUN "0a1b2c"
+#define BESIDE "_restore_" RUN
+#define ASIDE "_before_" RUN
+
+static struct run run = RUN_INIT;
+
+#define DATA                                                                                                                        \
+	"\"data\": {\"shop\": {"                                                                                                    \
+	"\"orders\": {\"documents\": [{\"_id\": 1, \"n\": 1}, {\"_id\": 2, \"n\": -2}, {\"_id\": 3}],"                              \
+	" \"indexes\": [{\"v\": 2, \"key\": {\"n\": 1}, \"name\": \"n\", \"hidden\": true}],"                                       \
+	" \"options\": {\"validator\": {\"n\": {\"$gt\": 0}}, \"validationLevel\": \"moderate\"}},"                                 \
+	"\"cap\": {\"documents\": [{\"_id\": 1}], \"options\": {\"capped\": true, \"size\": 4096, \"max\": 10}},"                   \
+	"\"words\": {\"documents\": [{\"_id\": 1, \"w\": \"x\"}], \"indexes\": [{\"v\": 2, \"key\": {\"w\": 1}, \"name\": \"w\"}],"  \
+	" \"options\": {\"collation\": {\"locale\": \"de\"}}},"                                                                    \
+	"\"a_view\": {\"options\": {\"viewOn\": \"z_view\", \"pipeline\": []}},"                                                    \
+	"\"z_view\": {\"options\": {\"viewOn\": \"orders\", \"pipeline\": [{\"$match\": {\"n\": {\"$gt\": 0}}}]}}}}"
+
+static const char source[] = "{\"settings\": {\"set_name\": \"rs0\"}, " DATA "}";
+static const char set[] = "{\"settings\": {\"set_name\": \"rs0\"}}";
+
+/* Two servers: what was dumped, and where it is to go. */
+struct two {
+	struct mo_shop from, to;
+	struct kept k;
+	struct loading l;
+};
+
+static void two_start(struct two *t, const char *from, const char *to)
+{
+	mo_shop_script(&t->from, from);
+	kept_dump(&t->from.s, "shop", &t->k);
+	mo_shop_script(&t->to, to);
+	loading_init(&t->l, &t->to.s, &t->k, "shop");
+}
+
+static void two_stop(struct two *t)
+{
+	loading_release(&t->l);
+	kept_release(&t->k);
+	mo_shop_stop(&t->from);
+	mo_shop_stop(&t->to);
+}
+
+static void check_listed(struct mo_shop *f, const char *collection, const char *part)
+{
+	CLEANUP(cstr_release) char *json = mo_shop_listed(f, "shop", collection);
+
+	CHECK_HAS(json, part);
+}
+
+TEST("MongoDB load: options, validators that its own documents break, collations, capped collections, hidden indexes and views come as they were")
+{
+	struct two t;
+
+	two_start(&t, source, set);
+	mo_shop_run_ok(&t.l);
+	CHECK_INT(mo_shop_count(&t.to, "shop", "orders"), 3);
+	check_listed(&t.to, "orders", "\"validator\" : { \"n\" : { \"$gt\" : 0 } }, \"validationLevel\" : \"moderate\"");
+	check_listed(&t.to, "cap", "\"capped\" : true");
+	check_listed(&t.to, "words", "\"locale\" : \"de\"");
+	check_listed(&t.to, "a_view", "\"viewOn\" : \"z_view\"");
+	check_listed(&t.to, "z_view", "\"$match\"");
+	CLEANUP(cstr_release) char *hidden = mo_shop_index(&t.to, "shop", "orders", "n"), *word = mo_shop_index(&t.to, "shop", "words", "w");
+	CHECK_HAS(hidden, "\"hidden\" : true");
+	CHECK_HAS(word, "\"collation\" : { \"locale\" : \"de\" }");
+	CHECK_INT(mo_test_script_asked(&t.to.mo, "insert", "\"bypassDocumentValidation\" : true"), 1);
+	CHECK(mo_test_script_asked(&t.to.mo, "createIndexes", "\"w\" : \"majority\"") > 0);
+	two_stop(&t);
+}
+
+TEST("MongoDB load: views beside keep their definition, and an exchange makes them anew on both sides")
+{
+	struct two t;
+	struct error err = ERROR_INIT;
+	struct exchange_pair pair = {.name = xstrdup("shop"), .loaded = xstrdup("shop.*" BESIDE), .aside = xstrdup("shop.*" ASIDE)};
+	struct exchange_request q = {.action = EXCHANGE_PUT, .pair = &pair, .pairs = 1, .run = RUN};
+
+	two_start(&t, source, "{\"data\": {\"shop\": {\"orders\": {\"documents\": [{\"_id\": 9}]}, \"z_view\": {\"documents\": [{\"_id\": 8}]},"
+			      " \"old_view\": {\"options\": {\"viewOn\": \"orders\", \"pipeline\": []}}, \"a_view\": {\"options\": {\"viewOn\": \"other\", \"pipeline\": []}}}}}");
+	mo_shop_run_ok(&t.l);
+	check_listed(&t.to, "a_view" BESIDE, "\"viewOn\" : \"z_view\"");
+	CHECK_OK(driver_mongodb.exchange(&run, &t.to.s.e, &q, &err), err);
+	check_listed(&t.to, "a_view", "\"viewOn\" : \"z_view\"");
+	check_listed(&t.to, "z_view", "\"viewOn\" : \"orders\"");
+	check_listed(&t.to, "a_view" ASIDE, "\"viewOn\" : \"other\"");
+	check_listed(&t.to, "old_view" ASIDE, "\"viewOn\" : \"orders\"");
+	CHECK_INT(mo_shop_count(&t.to, "shop", "z_view" ASIDE), 1);
+	CHECK_INT(mo_shop_count(&t.to, "shop", "orders"), 3);
+	q.action = EXCHANGE_BACK;
+	CHECK_OK(driver_mongodb.exchange(&run, &t.to.s.e, &q, &err), err);
+	check_listed(&t.to, "a_view", "\"viewOn\" : \"other\"");
+	check_listed(&t.to, "old_view", "\"viewOn\" : \"orders\"");
+	CHECK_INT(mo_shop_count(&t.to, "shop", "z_view"), 1);
+	CHECK_INT(mo_shop_count(&t.to, "shop", "orders" BESIDE), 3);
+	free(pair.name), free(pair.loaded), free(pair.aside);
+	two_stop(&t);
+}
+
+/* Where the nth command of a kind fails, what is looked at says so, and both ways go on from there. */
+static void break_and(enum exchange_action after, const char *command, unsigned n)
+{
+	struct two t;
+	struct error err = ERROR_INIT;
+	struct exchange_request q = {.action = EXCHANGE_LOOK, .run = RUN};
+	CLEANUP(cstr_release) char *fault = xasprintf("[{\"command\": \"%s\", \"n\": %u, \"times\": 1, \"close\": true}]", command, n);
+
+	two_start(&t, source, "{\"data\": {\"shop\": {\"orders\": {\"documents\": [{\"_id\": 9}]}, \"later\": {\"documents\": [{\"_id\": 8}]},"
+			      " \"a_view\": {\"options\": {\"viewOn\": \"other\", \"pipeline\": []}}}}}");
+	mo_shop_run_ok(&t.l);
+	CHECK_OK(driver_mongodb.exchange(&run, &t.to.s.e, &q, &err), err);
+	CHECK_INT(q.pairs, 1);
+	mo_test_script_faults(&t.to.mo, fault);
+	q.action = EXCHANGE_PUT;
+	CHECK(driver_mongodb.exchange(&run, &t.to.s.e, &q, &err) == ST_UNREACHABLE);
+	error_release(&err);
+	q.action = EXCHANGE_LOOK;
+	CHECK_OK(driver_mongodb.exchange(&run, &t.to.s.e, &q, &err), err);
+	mo_shop_note(&t.to, "the exchange was cut off");
+	q.action = EXCHANGE_DROP;
+	CHECK_ERR(driver_mongodb.exchange(&run, &t.to.s.e, &q, &err), err, ST_REFUSED, "is not finished");
+	q.action = after;
+	CHECK_OK(driver_mongodb.exchange(&run, &t.to.s.e, &q, &err), err);
+	CHECK_INT(mo_shop_count(&t.to, "shop", "orders"), after == EXCHANGE_PUT ? 3 : 1);
+	CHECK(mo_shop_has(&t.to, "shop", "later") == (after == EXCHANGE_BACK));
+	CHECK(mo_shop_has(&t.to, "shop", "words") == (after == EXCHANGE_PUT));
+	check_listed(&t.to, "a_view", after == EXCHANGE_PUT ? "\"viewOn\" : \"z_view\"" : "\"viewOn\" : \"other\"");
+	CHECK_INT(mo_shop_count(&t.to, "shop", after == EXCHANGE_PUT ? "orders" ASIDE : "orders" BESIDE), after == EXCHANGE_PUT ? 1 : 3);
+	CHECK(mo_shop_has(&t.to, "shop", after == EXCHANGE_PUT ? "later" ASIDE : "words" BESIDE));
+	q.action = EXCHANGE_DROP;
+	CHECK_OK(driver_mongodb.exchange(&run, &t.to.s.e, &q, &err), err);
+	CHECK(!mo_shop_has(&t.to, "shop", "drtool_run_" RUN) && !mo_shop_has(&t.to, "shop", "orders" BESIDE) && !mo_shop_has(&t.to, "shop", "orders" ASIDE));
+	free(q.pair[0].name), free(q.pair[0].loaded), free(q.pair[0].aside), free(q.pair);
+	two_stop(&t);
+}
+
+TEST("MongoDB exchange that is cut off at any rename goes on from there")
+{
+	for (unsigned n = 1; n <= 4; n++)
+		break_and(EXCHANGE_PUT, "renameCollection", n);
+}
+
+TEST("MongoDB exchange that is cut off at any rename goes back from there")
+{
+	for (unsigned n = 1; n <= 4; n++)
+		break_and(EXCHANGE_BACK, "renameCollection", n);
+}
+
+TEST("MongoDB exchange that is cut off while a view changes its place goes on or back from there")
+{
+	break_and(EXCHANGE_PUT, "create", 1);
+	break_and(EXCHANGE_PUT, "drop", 1);
+	break_and(EXCHANGE_PUT, "drop", 2);
+	break_and(EXCHANGE_BACK, "create", 2);
+	break_and(EXCHANGE_BACK, "drop", 1);
+	break_and(EXCHANGE_BACK, "drop", 2);
+}
+
+TEST("MongoDB exchange: a collection that somebody made meanwhile is not touched, and nothing is lost")
+{
+	struct two t;
+	struct error err = ERROR_INIT;
+	struct exchange_pair pair = {.name = xstrdup("shop"), .loaded = xstrdup("shop.*" BESIDE), .aside = xstrdup("shop.*" ASIDE)};
+	struct exchange_request q = {.action = EXCHANGE_PUT, .pair = &pair, .pairs = 1, .run = RUN};
+
+	two_start(&t, source, "{\"data\": {\"shop\": {\"orders\": {\"documents\": [{\"_id\": 9}]}}}}");
+	mo_shop_run_ok(&t.l);
+	/* Between the two renames of `orders`, the second and the third. */
+	mo_test_script_faults(&t.to.mo, "[{\"command\": \"renameCollection\", \"n\": 3, \"times\": 1, \"run\": {\"insert\": \"orders\", \"$db\": \"shop\","
+					" \"documents\": [{\"_id\": 77}]}}]");
+	CHECK_ERR(driver_mongodb.exchange(&run, &t.to.s.e, &q, &err), err, ST_SERVER, "orders");
+	CHECK_ERR(driver_mongodb.exchange(&run, &t.to.s.e, &q, &err), err, ST_REFUSED, "shop.orders was made by somebody");
+	CHECK_INT(mo_shop_count(&t.to, "shop", "orders" ASIDE), 1);
+	CHECK_INT(mo_shop_count(&t.to, "shop", "orders"), 1);
+	mo_test_server_command(&t.to.mo, "shop", "{\"drop\": \"orders\"}", NULL);
+	CHECK_OK(driver_mongodb.exchange(&run, &t.to.s.e, &q, &err), err);
+	CHECK_INT(mo_shop_count(&t.to, "shop", "orders"), 3);
+	free(pair.name), free(pair.loaded), free(pair.aside);
+	two_stop(&t);
+}
+
+/* ---- servers that do otherwise ---- */
+
+TEST("MongoDB load: an option that the server takes and forgets ends the restore before any document")
+{
+	struct two t;
+	struct error err = ERROR_INIT;
+
+	two_start(&t, source, set);
+	/* The collection comes without what was asked for. */
+	mo_test_script_faults(&t.to.mo, "[{\"command\": \"create\", \"ns\": \"shop.cap\", \"run\": {\"create\": \"cap\", \"$db\": \"shop\"}, \"reply\": {\"ok\": 1.0}}]");
+	mo_shop_plan_ok(&t.l);
+	CHECK_ERR(loading_run(&t.l, NULL, &err), err, ST_UNSUPPORTED, "the server made cap without what it was asked for and said nothing: capped, size, max");
+	CHECK_INT(mo_test_script_asked(&t.to.mo, "insert", ""), 0);
+	two_stop(&t);
+}
+
+TEST("MongoDB load: a view that the server makes a collection of ends the restore")
+{
+	struct two t;
+	struct error err = ERROR_INIT;
+
+	two_start(&t, source, set);
+	mo_test_script_faults(&t.to.mo, "[{\"command\": \"create\", \"ns\": \"shop.z_view\", \"run\": {\"create\": \"z_view\", \"$db\": \"shop\"}, \"reply\": {\"ok\": 1.0}}]");
+	mo_shop_plan_ok(&t.l);
+	CHECK_ERR(loading_run(&t.l, NULL, &err), err, ST_UNSUPPORTED, "the server made a plain collection of z_view, which is a view");
+	two_stop(&t);
+}
+
+TEST("MongoDB load: a server that takes no version of an index gets them without")
+{
+	struct two t;
+
+	two_start(&t, source, set);
+	mo_test_script_faults(&t.to.mo, "[{\"command\": \"createIndexes\", \"ns\": \"shop.orders\", \"times\": 1, \"error\": 67, \"message\": \"unknown field v\"}]");
+	mo_shop_run_ok(&t.l);
+	CHECK_INT(mo_test_script_asked(&t.to.mo, "createIndexes", "\"orders\""), 2);
+	two_stop(&t);
+}
+
+TEST("MongoDB load: an index that the server does not make, though it says so, ends the restore")
+{
+	struct two t;
+	struct error err = ERROR_INIT;
+
+	two_start(&t, source, set);
+	mo_test_script_faults(&t.to.mo, "[{\"command\": \"createIndexes\", \"ns\": \"shop.orders\", \"reply\": {\"ok\": 1.0}}]");
+	mo_shop_plan_ok(&t.l);
+	CHECK_ERR(loading_run(&t.l, NULL, &err), err, ST_UNSUPPORTED, "the server did not make the index n of orders, and said nothing");
+	two_stop(&t);
+}
+
+TEST("MongoDB load: a link that breaks inside of a batch loses nothing and doubles nothing")
+{
+	struct two t;
+	struct error err = ERROR_INIT;
+
+	two_start(&t, source, set);
+	t.l.rows_per_unit = 2;
+	/* The server has taken the documents, and nobody hears of it. */
+	mo_test_script_faults(&t.to.mo, "[{\"command\": \"insert\", \"ns\": \"shop.orders\", \"times\": 1, \"cut\": true}]");
+	mo_shop_plan_ok(&t.l);
+	CHECK(loading_run(&t.l, NULL, &err) == ST_UNREACHABLE);
+	error_release(&err);
+	t.l.resumed = true;
+	strlist_release(&t.l.done);
+	mo_shop_run_ok(&t.l);
+	mo_shop_check(&t.to, &t.k, "shop", "");
+	two_stop(&t);
+}
+
+static void check_stamps(const char *version, const char *product_version_updates)
+{
+	struct two t;
+	CLEANUP(cstr_release) char *to = xasprintf("{\"settings\": {\"version\": \"%s\"}}", version);
+
+	two_start(&t, "{\"settings\": {\"version\": \"4.4.0\"}, \"data\": {\"shop\": {\"t\": {\"documents\": [{\"_id\": 1, \"x\": 1, \"at\": {\"$timestamp\": {\"t\": 0, \"i\": 0}}},"
+		      " {\"_id\": 2, \"in\": {\"at\": {\"$timestamp\": {\"t\": 0, \"i\": 0}}}}]}}}}", to);
+	mo_shop_run_ok(&t.l);
+	mo_shop_check(&t.to, &t.k, "shop", "");
+	CHECK_INT(mo_test_script_asked(&t.to.mo, "insert", "bypassEmptyTsReplacement"), *product_version_updates ? 0 : 1);
+	two_stop(&t);
+}
+
+TEST("MongoDB load: empty timestamps, which a server would replace by its own time, stay empty, before version 8.0 and since")
+{
+	check_stamps("7.0.14", "mended");
+	check_stamps("8.0.1", "");
+}
+
+/* ---- accounts ---- */
+
+static const char accounts[] =
+	"{\"data\": {\"shop\": {\"a\": {\"documents\": [{\"_id\": 1}]}}, \"admin\": {\"system.users\": {\"documents\": [{\"_id\": \"shop.ann\", \"user\": \"ann\","
+	" \"db\": \"shop\", \"credentials\": {\"x\": 1}, \"roles\": []}]}, \"system.roles\": {\"documents\": [{\"_id\": \"shop.r\", \"role\": \"r\", \"db\": \"shop\"}]}}}}";
+
+TEST("MongoDB load: users and roles come as they were with --users all, merged by the server itself, and nothing of them is left beside")
+{
+	struct two t;
+
+	two_start(&t, accounts, set);
+	t.l.q.users = LOAD_USERS_ALL;
+	mo_shop_plan_ok(&t.l);
+	CHECK_HAS(t.l.plan.confirm, "shop@");
+	mo_shop_run_ok(&t.l);
+	CHECK_INT(mo_shop_count(&t.to, "admin", "system.users"), 1);
+	CHECK_INT(mo_shop_count(&t.to, "admin", "system.roles"), 1);
+	CHECK(!mo_shop_has(&t.to, "admin", "drtool_users_" RUN) && !mo_shop_has(&t.to, "admin", "drtool_roles_" RUN));
+	two_stop(&t);
+}
+
+TEST("MongoDB load: a server that cannot take accounts refuses --users all before anything is changed; without it they stay out")
+{
+	struct two t;
+
+	two_start(&t, accounts, "{\"settings\": {\"missing\": [\"_mergeAuthzCollections\"]}}");
+	t.l.q.users = LOAD_USERS_ALL;
+	mo_shop_refused(&t.l, "the server has no command _mergeAuthzCollections");
+	loading_init(&t.l, &t.to.s, &t.k, "shop");
+	mo_shop_run_ok(&t.l);
+	CHECK_INT(mo_shop_count(&t.to, "admin", "system.users"), 0);
+	two_stop(&t);
+}
+
+/* ---- refusals ---- */
+
+static void check_refused(const char *from, const char *to, const char *why)
+{
+	struct two t;
+
+	two_start(&t, from, to);
+	mo_shop_refused(&t.l, why);
+	loading_init(&t.l, &t.to.s, &t.k, "shop");
+	CHECK_INT(mo_test_script_asked(&t.to.mo, "create", ""), 0);
+	two_stop(&t);
+}
+
+TEST("MongoDB load: what a target cannot hold is refused before anything is changed, with the way on")
+{
+	static const char busy[] = "{\"data\": {\"shop\": {\"orders\": {\"documents\": [{\"_id\": 9}]}}}}";
+	CLEANUP(cstr_release) char *name = xcalloc(1, 246), *long_name = NULL;
+
+	memset(name, 'n', 245);
+	long_name = xasprintf("{\"data\": {\"shop\": {\"%s\": {\"documents\": []}}}}", name);
+	check_refused(source, "{\"settings\": {\"version\": \"6.0.3\"}}", "an older one does not know all of its options");
+	check_refused(source, "{\"settings\": {\"version\": \"4.2.3\", \"wire\": 8}}", "drtool restores into servers from 4.4 on");
+	check_refused(source, "{\"settings\": {\"build_info\": {\"ferretdb\": {\"version\": \"v2.7.0\"}}}}", "which FerretDB takes and forgets");
+	check_refused("{\"data\": {\"shop\": {\"ts\": {\"options\": {\"timeseries\": {\"timeField\": \"t\"}}}}}}", busy,
+		      "ts cannot be beside what is there: no server renames a time series; restore into another database with --rename shop=NAME, or leave it out with"
+		      " --exclude-table ts");
+	check_refused("{\"data\": {\"shop\": {\"system.js\": {\"documents\": [{\"_id\": \"f\"}]}}}}", busy, "system.js cannot be beside");
+	check_refused(long_name, busy, "where 255 are possible");
+	check_refused(source, "{\"settings\": {\"account\": {\"authenticatedUsers\": [{\"user\": \"u\", \"db\": \"admin\"}], \"authenticatedUserPrivileges\": [{\"resource\":"
+			      " {\"db\": \"shop\", \"collection\": \"\"}, \"actions\": [\"find\", \"insert\", \"update\", \"remove\", \"listCollections\"]}]}}}",
+		      "this account may not do on the database shop: createCollection, dropCollection, createIndex, listIndexes, bypassDocumentValidation");
+}
+
+TEST("MongoDB load: a time series comes under its own name, its buckets byte for byte")
+{
+	struct two t;
+
+	two_start(&t, "{\"data\": {\"shop\": {\"ts\": {\"options\": {\"timeseries\": {\"timeField\": \"t\", \"granularity\": \"minutes\"}, \"expireAfterSeconds\":"
+		      " {\"$numberLong\": \"86400\"}}, \"documents\": [{\"_id\": 1, \"control\": {}}, {\"_id\": 2, \"control\": {}}]}}}}", set);
+	mo_shop_run_ok(&t.l);
+	check_listed(&t.to, "ts", "\"granularity\" : \"minutes\"");
+	CHECK_INT(mo_shop_count(&t.to, "shop", "system.buckets.ts"), 2);
+	two_stop(&t);
+}
