@@ -3,12 +3,18 @@
  *
  * A conn belongs to one thread; only mo_conn_interrupt may come from another. It stays with one server, chosen when it is opened; a
  * command whose link breaks fails with ST_UNREACHABLE, and then only mo_conn_freep is left; nothing reconnects, nothing is tried twice
- * (retryReads and retryWrites are off). Errors of the server carry its number in err->native ("26") and its own text. The password is read
- * from the endpoint at each opening and reaches libmongoc only.
+ * (retryReads and retryWrites are off). Errors of the server carry its number in err->native ("26") and its own text. Where a cancel, a
+ * deadline or an interrupt ends a command that the server has begun, its session is killed there, over another one, within two seconds.
+ * The password is read from the endpoint at each opening and reaches libmongoc only; no way of login sends it as it is.
  *
- * URLs: mongodb://USER@HOST:PORT,HOST2:PORT2/DATABASE?OPTIONS and mongodb+srv://, with the options that libmongoc knows; user, password and
- * TLS of the endpoint go before those of the URL. TLS: prefer takes it where the server has it; require looks at no certificate; verify-ca at
- * its chain, verify-full at chain and name. */
+ * URLs: mongodb://USER@HOST:PORT,HOST2:PORT2/DATABASE?OPTIONS and mongodb+srv://; a socket is a host with %2F for each /. User, password and
+ * TLS of the endpoint go before those of the URL. Options that choose servers and login are kept (replicaSet, readPreference...,
+ * directConnection, authSource, authMechanism SCRAM-SHA-1, SCRAM-SHA-256 or MONGODB-X509, socketTimeoutMS...); those of an application
+ * (retryWrites, w, appName, compressors, pools, time limits) have no effect: connect_timeout is the limit, the choice of a server
+ * included; unknown ones, and those that weaken TLS, are refused. Resolving names, mongodb+srv:// too, has no bound of its own.
+ *
+ * TLS: prefer takes it where the server has it, and makes another connection without where it has none; require looks at no certificate;
+ * verify-ca at its chain, verify-full at chain and name. The URL's tls=true is verify-full. Never on a socket. */
 #ifndef DRIVERS_MONGODB_CONN_H
 #define DRIVERS_MONGODB_CONN_H
 
@@ -47,8 +53,11 @@ enum mo_whom {
 	MO_READ,  /* as the URL's readPreference says; the primary without one */
 	MO_WRITE, /* the primary */
 };
-/* Connects, logs in, asks hello and buildInfo. */
+/* Connects, logs in, asks hello and buildInfo. Where a replica set has no member that will do, it is waited for. ST_CONFIG, ST_UNREACHABLE,
+ * ST_TLS, ST_AUTH... */
 enum status mo_conn_open(struct run *run, const struct endpoint *e, enum mo_whom whom, struct mo_conn **c, struct error *err) MUST_CHECK;
+/* Another session with the server of `as`, whatever the URL would choose now. Any thread, while `as` is open. */
+enum status mo_conn_open_same(struct run *run, const struct mo_conn *as, struct mo_conn **c, struct error *err) MUST_CHECK;
 void mo_conn_freep(struct mo_conn **c);
 /* Any thread, at once: cuts the link. Calls on c then fail with ST_CANCELLED. */
 void mo_conn_interrupt(struct mo_conn *c);

@@ -13,7 +13,7 @@ struct mo_url {
 	char *database;       /* NULL: none */
 	char *ca, *cert;      /* files; NULL: none given */
 	enum tls_mode tls;    /* DEFAULT: by the host */
-	struct duration timeout;
+	struct duration timeout, each; /* of the whole, of one member */
 	unsigned hosts;       /* named in the URL */
 };
 #define MO_URL_INIT {0}
@@ -43,8 +43,7 @@ enum status mo_call_failed(struct mo_conn *c, const bson_error_t *why, const bso
 /* As mo_conn_open, to one server only where `only` is not NULL. */
 enum status mo_conn_open_at(struct run *run, const struct endpoint *e, enum mo_whom whom, const char *only, struct mo_conn **c,
 			    struct error *err) MUST_CHECK;
-/* Ends in the server what a cut session was doing there, over a session of its own and within two seconds. Failures do not matter.
- * cursor 0: none is known. */
+/* Ends in the server what a cut session was doing there, over a session of its own and within two seconds. Failures do not matter. */
 void mo_conn_end_there(struct mo_conn *c);
 
 #define MO_MEMBERS_HINT                                                                                                     \

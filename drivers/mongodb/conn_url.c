@@ -3,6 +3,8 @@
 #include <ctype.h>
 #include <pthread.h>
 
+#define MEMBER_WITHIN DURATION_SECONDS(5)
+
 /* What becomes of an option of a URL. */
 enum fate {
 	KEEP,     /* libmongoc's */
@@ -329,9 +331,19 @@ static enum status settle(const struct endpoint *e, const struct parts *in, stru
 		u->cert = xstrdup(mo_params(e)->tls_cert);
 	}
 	u->timeout = mo_params(e)->connect_timeout;
-	u->hosts = count_hosts(in->hosts);
+	u->hosts = u->only ? 1 : count_hosts(in->hosts);
 	return in->database.n ? decode(in->database, &u->database, err) : ST_OK;
 }
+
+/* A member that does not answer must not use up the time of the others, nor of those that are found through it. */
+static struct duration time_of_each(const struct mo_url *u)
+{
+	bool alone = u->hosts == 1 && mongoc_uri_get_hosts(u->uri) && (u->only || !mongoc_uri_get_replica_set(u->uri));
+
+	return alone ? u->timeout : (struct duration){(int64_t)min_u64((uint64_t)u->timeout.us / (u->hosts + 2), (uint64_t)MEMBER_WITHIN.us)};
+}
+
+static int32_t milliseconds(struct duration d) { return d.us < 1000 ? 1 : (int32_t)min_u64((uint64_t)d.us / 1000, INT32_MAX); }
 
 static enum status parse(const char *text, struct mo_url *u, struct error *err)
 {
@@ -342,13 +354,12 @@ static enum status parse(const char *text, struct mo_url *u, struct error *err)
 		error_set(err, ST_CONFIG, "the URL of the server: %s", *why.message ? why.message : "it cannot be read");
 		return error_hint(err, "The host of a socket is its path with %%2F for each /; several hosts are divided by commas.");
 	}
-	int32_t ms = u->timeout.us < 1000 ? 1 : (int32_t)min_u64((uint64_t)u->timeout.us / 1000, INT32_MAX);
-
+	u->each = time_of_each(u);
 	/* libmongoc has a limit of five minutes for an answer; a run has its own. */
 	if (!mongoc_uri_has_option(u->uri, MONGOC_URI_SOCKETTIMEOUTMS))
 		mongoc_uri_set_option_as_int32(u->uri, MONGOC_URI_SOCKETTIMEOUTMS, INT32_MAX);
-	mongoc_uri_set_option_as_int32(u->uri, MONGOC_URI_CONNECTTIMEOUTMS, ms);
-	mongoc_uri_set_option_as_int32(u->uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS, ms);
+	mongoc_uri_set_option_as_int32(u->uri, MONGOC_URI_CONNECTTIMEOUTMS, milliseconds(u->each));
+	mongoc_uri_set_option_as_int32(u->uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS, milliseconds(u->timeout));
 	mongoc_uri_set_appname(u->uri, "drtool");
 	return check_login(u->uri, err);
 }
@@ -363,7 +374,8 @@ enum status mo_url_read(const struct endpoint *e, const char *only, struct mo_ur
 	*u = (struct mo_url){.only = only};
 	if (split(e->url, &in, err) || write_text(e, &in, u, &text, err) || settle(e, &in, u, err) || parse(buf_str(&text), u, err))
 		return err->code;
-	if (u->only)
+	/* One of several behind a balancer of load cannot be told apart. */
+	if (u->only && !mongoc_uri_get_option_as_bool(u->uri, MONGOC_URI_LOADBALANCED, false))
 		mongoc_uri_set_option_as_bool(u->uri, MONGOC_URI_DIRECTCONNECTION, true);
 	return ST_OK;
 }

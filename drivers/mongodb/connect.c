@@ -256,7 +256,7 @@ static struct mo_conn *new_conn(const struct endpoint *e, struct mo_url *u)
 	*u = (struct mo_url)MO_URL_INIT;
 	in->tls = (struct mo_tls){.mode = in->url.tls, .ca = in->url.ca, .cert = in->url.cert};
 	mo_links_init(&in->links, &in->tls);
-	in->links.each.us = in->url.timeout.us / in->url.hosts;
+	in->links.each = in->url.each;
 	bson_init(&in->opts);
 	c->server.where = where_of(&in->url);
 	return c;
@@ -285,6 +285,11 @@ enum status mo_conn_open(struct run *run, const struct endpoint *e, enum mo_whom
 	return mo_conn_open_at(run, e, whom, NULL, c, err);
 }
 
+enum status mo_conn_open_same(struct run *run, const struct mo_conn *as, struct mo_conn **c, struct error *err)
+{
+	return mo_conn_open_at(run, as->e, as->cancel->prefs ? MO_READ : MO_WRITE, as->server.where, c, err);
+}
+
 void mo_conn_end_there(struct mo_conn *c)
 {
 	static _Thread_local bool ending;
@@ -300,7 +305,7 @@ void mo_conn_end_there(struct mo_conn *c)
 	BSON_APPEND_ARRAY_BEGIN(&what, "killSessions", &list);
 	BSON_APPEND_DOCUMENT(&list, "0", mongoc_client_session_get_lsid(c->cancel->session));
 	bson_append_array_end(&what, &list);
-	if (!mo_conn_open_at(&soon, c->e, MO_READ, c->server.where, &other, &ignored))
+	if (!mo_conn_open_same(&soon, c, &other, &ignored))
 		(void)!mo_conn_command(&soon, other, "admin", &what, NULL, &ignored);
 	ending = false;
 }

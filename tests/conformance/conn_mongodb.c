@@ -193,6 +193,11 @@ TEST("MongoDB: of a replica set what writes goes to the primary, and what reads 
 	mo_conn_freep(&c);
 	CHECK_OK(mo_conn_open(&run, &one.e, MO_WRITE, &c, &err), err);
 	CHECK_STR(c->server.where, first);
+	struct mo_conn *more = NULL;
+	CHECK_OK(mo_conn_open_same(&run, c, &more, &err), err);
+	CHECK_STR(more->server.where, first);
+	CHECK_OK(find_items(&run, more, &err), err);
+	mo_conn_freep(&more);
 	mo_conn_freep(&c);
 	one.e.url = direct;
 	CHECK_OK(mo_conn_open(&run, &one.e, MO_READ, &c, &err), err);
@@ -200,6 +205,29 @@ TEST("MongoDB: of a replica set what writes goes to the primary, and what reads 
 	CHECK_OK(find_items(&run, c, &err), err);
 	mo_conn_freep(&c);
 	mo_test_server_stop(&two);
+	mo_test_server_stop(&one);
+}
+
+TEST("MongoDB: a member of a replica set that does not answer keeps nobody from the others")
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t n = sizeof a;
+	struct mo_test_server one;
+	CLEANUP(error_release) struct error err = ERROR_INIT;
+	CLEANUP(mo_conn_freep) struct mo_conn *c = NULL;
+	int silent = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	CHECK(!bind(silent, (struct sockaddr *)&a, sizeof a) && !getsockname(silent, (struct sockaddr *)&a, &n) && !listen(silent, 8));
+	mo_test_script_start(&one, SHOP);
+	struct mo_test_server other = {.port = ntohs(a.sin_port)};
+	set_script(&one, "primary", &one, &other);
+	CLEANUP(cstr_release) char *url = xasprintf("mongodb://127.0.0.1:%u/?replicaSet=rs0", one.port);
+	one.e.url = url;
+	one.e.tls = TLS_OFF;
+	one.params.connect_timeout = DURATION_SECONDS(9);
+	CHECK_OK(mo_conn_open(&run, &one.e, MO_READ, &c, &err), err);
+	CHECK(c->server.primary);
+	close(silent);
 	mo_test_server_stop(&one);
 }
 

@@ -55,7 +55,8 @@ TEST("MongoDB: a URL keeps what chooses server and login, and never has libmongo
 	CHECK(!bson_empty(mongoc_read_prefs_get_tags(mongoc_uri_get_read_prefs_t(f.u.uri))));
 	CHECK(!mongoc_uri_get_option_as_bool(f.u.uri, MONGOC_URI_RETRYREADS, true));
 	CHECK(!mongoc_uri_get_option_as_bool(f.u.uri, MONGOC_URI_RETRYWRITES, true));
-	CHECK_INT(mongoc_uri_get_option_as_int32(f.u.uri, MONGOC_URI_CONNECTTIMEOUTMS, 0), 30000);
+	CHECK_INT(mongoc_uri_get_option_as_int32(f.u.uri, MONGOC_URI_CONNECTTIMEOUTMS, 0), 5000);
+	CHECK_INT(mongoc_uri_get_option_as_int32(f.u.uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS, 0), 30000);
 	CHECK_INT(f.u.hosts, 2);
 	CHECK_INT(f.u.tls, TLS_DEFAULT);
 	tear_down(&f);
