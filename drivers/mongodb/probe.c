@@ -242,8 +242,12 @@ static enum status judge_moment(struct looking *l, struct error *err)
 	enum status st = mo_moment_take(l->run, l->c, l->try_database ? l->try_database : l->database ? l->database : "admin",
 					l->try_collection ? l->try_collection : "drtool", &m, err);
 
+	uint64_t window = 0;
 	if (!st && !m.has)
 		strlist_take(&l->p->limits, xasprintf("the collections of a backup are not of one moment: %s", m.why_not));
+	else if (!st && !(st = mo_moment_window(l->run, l->c, &window, err)) && window)
+		strlist_take(&l->p->limits, xasprintf("a backup that reads for longer than %" PRIu64 " s fails (db.adminCommand({setParameter: 1,"
+						      " minSnapshotHistoryWindowInSeconds: N}) on every member makes that longer)", window));
 	mo_moment_release(&m);
 	return st;
 }

@@ -4,6 +4,8 @@
 #include "util/failpoint.h"
 
 #define WIRE_SNAPSHOT_READS 13 /* 5.0 */
+#define WINDOW "minSnapshotHistoryWindowInSeconds"
+#define MAJORITY_WITHIN DURATION_SECONDS(10)
 
 void mo_moment_release(struct mo_moment *m)
 {
@@ -27,17 +29,33 @@ char *mo_moment_position(const struct mo_moment *m) { return m->has ? xasprintf(
 
 /* ---- taking it ---- */
 
-/* mongos has no log of its own; what it answers carries the newest time that it knows of. */
-static enum status newest(struct run *run, struct mo_conn *c, struct mo_moment *m, struct error *err)
+/* What the member has applied, and what of it a majority has. mongos has no log of its own: its answers carry the newest time that it knows of. */
+static enum status ask_times(struct run *run, struct mo_conn *c, struct mo_moment *m, uint64_t *applied, struct error *err)
 {
 	CLEANUP(mo_doc_release) bson_t command = BSON_INITIALIZER;
 	bson_t reply;
+	uint32_t t = 0, i = 0;
 
 	BSON_APPEND_INT32(&command, c->server.mongos ? "ping" : "hello", 1);
 	enum status st = mo_conn_command(run, c, "admin", &command, &reply, err);
 	m->has = !st && mo_look_timestamp(&reply, c->server.mongos ? "operationTime" : "lastWrite.majorityOpTime.ts", &m->t, &m->i) && m->t;
+	*applied = !st && mo_look_timestamp(&reply, "operationTime", &t, &i) ? (uint64_t)t << 32 | i : 0;
 	bson_destroy(&reply);
 	return st ? error_add(err, "the time of the cluster") : ST_OK;
+}
+
+/* On a primary the time waits for all that was there when the collections were listed: what a majority does not have yet cannot be read. */
+static enum status newest(struct run *run, struct mo_conn *c, struct mo_moment *m, struct error *err)
+{
+	const struct instant until = instant_add(run_mono(run), MAJORITY_WITHIN);
+	uint64_t listed = 0, applied = 0;
+
+	if (ask_times(run, c, m, &listed, err))
+		return err->code;
+	while (m->has && !c->server.secondary && ((uint64_t)m->t << 32 | m->i) < listed && run_mono(run).us < until.us)
+		if (run_sleep(run, DURATION_MS(20), err) || ask_times(run, c, m, &applied, err))
+			return err->code;
+	return ST_OK;
 }
 
 static enum status take_any(void *ctx UNUSED, const bson_t *doc UNUSED, struct error *err UNUSED) { return ST_OK; }
@@ -96,6 +114,22 @@ enum status mo_moment_take(struct run *run, struct mo_conn *c, const char *datab
 	return ST_OK;
 }
 
+enum status mo_moment_window(struct run *run, struct mo_conn *c, uint64_t *seconds, struct error *err)
+{
+	CLEANUP(mo_doc_release) bson_t command = BSON_INITIALIZER;
+	CLEANUP(mo_doc_release) bson_t reply = BSON_INITIALIZER;
+	CLEANUP(error_release) struct error refused = ERROR_INIT;
+
+	*seconds = 0;
+	BSON_APPEND_INT32(&command, "getParameter", 1);
+	BSON_APPEND_INT32(&command, WINDOW, 1);
+	if (mo_conn_command(run, c, "admin", &command, &reply, &refused))
+		return mo_conn_lost(&refused) || !mo_conn_code(&refused) ? error_move(err, &refused) : ST_OK;
+	const int64_t n = mo_look_num(&reply, WINDOW, 0);
+	*seconds = n > 0 ? (uint64_t)n : 0;
+	return ST_OK;
+}
+
 /* ---- losing it ---- */
 
 enum status mo_moment_lost(struct error *err, const char *collection)
@@ -105,8 +139,8 @@ enum status mo_moment_lost(struct error *err, const char *collection)
 	error_add(err, "collection %s", collection);
 	switch (code) {
 	case MO_SNAPSHOT_TOO_OLD:
-		return error_hint(err, "The server keeps the past for minSnapshotHistoryWindowInSeconds (300 where nothing was set), and the dump takes "
-				       "longer. On every member: db.adminCommand({setParameter: 1, minSnapshotHistoryWindowInSeconds: 3600}); or read with more --jobs.");
+		return error_hint(err, "The server keeps the past for " WINDOW " (300 where nothing was set), and the dump takes "
+				       "longer. On every member: db.adminCommand({setParameter: 1, " WINDOW ": 3600}); or read with more --jobs.");
 	case MO_SNAPSHOT_UNAVAILABLE:
 	case MO_NAMESPACE_NOT_FOUND:
 	case MO_QUERY_PLAN_KILLED:

@@ -191,6 +191,7 @@ TEST("MongoDB dump: the database of the URL is dumped, without one all; others a
 	CHECK_STR(t.info.uncovered.item[0], "shop");
 	mo_steps_release(&t);
 	CHECK_ERR(mo_steps_open(&t, &s, "gone", &err), err, ST_NOT_FOUND, "there is no database gone");
+	mo_steps_release(&t);
 	CHECK_ERR(mo_steps_open(&t, &s, "local", &err), err, ST_UNSUPPORTED, "belongs to the server itself");
 	mo_steps_release(&t);
 	mo_test_server_stop(&s);

@@ -39,6 +39,21 @@ TEST("MongoDB dump of a set: every cursor of all databases reads at one time, wh
 	mo_test_server_stop(&s);
 }
 
+TEST("MongoDB dump of a set: the moment waits until a majority has what was there when the collections were listed")
+{
+	struct mo_test_server s;
+	static struct mo_steps t;
+
+	/* The first answer about the time is of long ago. */
+	mo_test_script_start(&s, "{" SET("") ", " SHOP "}");
+	mo_test_script_faults(&s, "[{\"command\": \"hello\", \"n\": 3, \"reply\": {\"ok\": 1, \"operationTime\": {\"$timestamp\": {\"t\": 1000000000, \"i\": 2}},"
+				  " \"lastWrite\": {\"majorityOpTime\": {\"ts\": {\"$timestamp\": {\"t\": 1000000000, \"i\": 1}}}}}}]");
+	mo_steps_all(&t, &s, "shop");
+	CHECK(t.scope.position && strncmp(t.scope.position, "1000000000:", 11) != 0);
+	mo_steps_release(&t);
+	mo_test_server_stop(&s);
+}
+
 static void check_no_moment(const char *script, const char *why)
 {
 	struct mo_test_server s;
@@ -315,6 +330,19 @@ TEST("MongoDB probe: a server is known by the id of its set or of its data, else
 	check_identity("{" SET("") ", " SHOP ", \"faults\": [{\"command\": \"replSetGetConfig\", \"error\": 13, \"times\": null}]}", "set-", true);
 	check_identity("{\"data\": {\"admin\": {\"system.version\": " ORDERS "}}}", "server-", false);
 	check_identity("{" SHOP "}", "address-", true);
+}
+
+TEST("MongoDB probe of a set: the time that a backup may take is said")
+{
+	struct mo_test_server s;
+	struct error err = ERROR_INIT;
+	struct probe p = PROBE_INIT;
+
+	mo_test_script_start(&s, "{" SET("") ", " SHOP ", \"faults\": [{\"command\": \"getParameter\", \"times\": null, \"reply\": {\"ok\": 1, \"minSnapshotHistoryWindowInSeconds\": 300}}]}");
+	CHECK_OK(mo_probe(&run, &s.e, false, &p, &err), err);
+	CHECK(mo_steps_has(&p.limits, "longer than 300 s fails"));
+	probe_release(&p);
+	mo_test_server_stop(&s);
 }
 
 /* ---- rights ---- */
