@@ -6,11 +6,10 @@
 #include "drivers/mongodb/about.h"
 #include "drivers/mongodb/load.h"
 
-/* What an account may do: actions on a database as a whole. Known is false where the server keeps no accounts or does not tell. */
+/* What an account may do: actions on a database as a whole. All, where the server keeps no accounts or does not tell. */
 struct mo_rights;
 enum status mo_rights_read(struct run *run, struct mo_conn *c, struct mo_rights **r, struct error *err) MUST_CHECK;
 void mo_rights_freep(struct mo_rights **r);
-bool mo_rights_known(const struct mo_rights *r);
 bool mo_rights_have(const struct mo_rights *r, const char *action, const char *database);
 
 struct mo_planner {

@@ -66,8 +66,6 @@ void mo_rights_freep(struct mo_rights **r)
 	*r = NULL;
 }
 
-bool mo_rights_known(const struct mo_rights *r) { return r->known; }
-
 bool mo_rights_have(const struct mo_rights *r, const char *action, const char *database)
 {
 	CLEANUP(cstr_release) char *here = xasprintf("%s\001%s", action, database);
