@@ -104,6 +104,8 @@ TEST("the same number in another session is another transaction")
 	ADD(2, 7, 2, "{'commitTransaction': 1, 'commitTimestamp': {'$timestamp': {'t': 99, 'i': 1}}}");
 	CHECK_STR(buf_str(&l.given), "100:4 b.1 ; ");
 	CHECK_INT(mo_txns_unfinished(l.txns), 2);
+	ADD(1, 7, 1, "{'commitTransaction': 1, 'commitTimestamp': {'$timestamp': {'t': 99, 'i': 1}}}");
+	CHECK_STR(buf_str(&l.given), "100:4 b.1 ; 100:5 a.1 ; ");
 }
 
 TEST("a prepared transaction waits for its commit, and an aborted one is nothing")
@@ -171,7 +173,9 @@ TEST("transactions larger than their memory come whole out of the spool's file, 
 	CLEANUP(buf_release) struct buf expected = BUF_INIT;
 
 	log_begin(&l, 600);
+	ADD(8, 1, 0, "{'applyOps': [" OP("y.1") "], " PREPARE);
 	ADD(9, 1, 0, "{'applyOps': [" OP("z.1") "], " PREPARE);
+	ADD(8, 1, 1, "{'abortTransaction': 1}");
 	for (int i = 1; i <= 40; i++) {
 		CLEANUP(cstr_release) char *o = xasprintf("{'applyOps': [" OP("a.%d") "], " PART, i);
 		CLEANUP(cstr_release) char *last = xasprintf("{'applyOps': [" OP("b.%d") "], 'count': 2}", i);
@@ -179,7 +183,7 @@ TEST("transactions larger than their memory come whole out of the spool's file, 
 		buf_printf(&expected, "100:%u a.%d 100:%u b.%d ; ", l.i + 1, i, l.i + 1, i);
 		ADD(1, i, (int)l.i, last);
 	}
-	ADD(9, 1, 1, "{'commitTransaction': 1}");
+	ADD(9, 1, 2, "{'commitTransaction': 1}");
 	buf_printf(&expected, "100:%u z.1 ; ", l.i);
 	CHECK_STR(buf_str(&l.given), buf_str(&expected));
 }
