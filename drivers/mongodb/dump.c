@@ -248,10 +248,9 @@ enum status mo_worker_open(struct run *run, void *dump, void **to, struct error 
 	struct mo_dump *d = dump;
 	struct mo_conn *c = NULL;
 
-	if (mo_conn_open(run, d->e, d->recorded ? MO_WRITE : MO_READ, &c, err))
+	/* Members of a set may be behind each other. */
+	if (mo_conn_open_same(run, d->c, &c, err))
 		return err->code;
-	if (!d->moment.has && strcmp(c->server.where, d->c->server.where) != 0)
-		notes_add(d->e->notes, "the collections were read from several members of the set, which may be behind each other");
 	struct worker *w = xcalloc(1, sizeof *w);
 	w->d = d;
 	w->c = c;
