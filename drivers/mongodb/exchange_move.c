@@ -87,15 +87,35 @@ static enum status write_state(struct run *run, struct mo_swap *s, enum mo_swap_
 	return ST_OK;
 }
 
+/* Where the state is lost, their names alone tell what the run made and set aside. */
+static void leave_out_own(struct mo_swap *s)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < s->there.items; i++) {
+		struct mo_listed *l = &s->there.item[i];
+
+		if (!mo_where_holds(&s->loaded, l->collection, NULL) && !mo_where_holds(&s->aside, l->collection, NULL)) {
+			s->there.item[kept++] = *l;
+			continue;
+		}
+		mo_meta_release(&l->meta);
+		free(l->collection);
+		free(l->documents);
+	}
+	s->there.items = kept;
+}
+
 enum status mo_swap_look(struct run *run, struct mo_swap *s, struct error *err)
 {
 	strlist_release(&s->old);
 	strlist_release(&s->new);
 	s->state = MO_SWAP_NONE;
-	return read_state(run, s, err) || mo_list(run, s->c, &s->place, false, &s->there, err) ||
-			       mo_list(run, s->c, &s->loaded, false, &s->restored, err) || mo_list(run, s->c, &s->aside, false, &s->before, err)
-		       ? err->code
-		       : ST_OK;
+	if (read_state(run, s, err) || mo_list(run, s->c, &s->place, false, &s->there, err) ||
+	    mo_list(run, s->c, &s->loaded, false, &s->restored, err) || mo_list(run, s->c, &s->aside, false, &s->before, err))
+		return err->code;
+	leave_out_own(s);
+	return ST_OK;
 }
 
 /* ---- one thing ---- */

@@ -184,6 +184,29 @@ TEST("MongoDB exchange: a collection that somebody made meanwhile is not touched
 	two_stop(&t);
 }
 
+TEST("MongoDB exchange: without the state of its run the names are enough to put a copy in place and to go back")
+{
+	struct two t;
+	struct error err = ERROR_INIT;
+	struct exchange_request q = {.action = EXCHANGE_LOOK, .run = RUN};
+
+	two_start(&t, source, "{\"data\": {\"shop\": {\"orders\": {\"documents\": [{\"_id\": 9}]}}}}");
+	mo_shop_run_ok(&t.l);
+	mo_test_server_command(&t.to.mo, "shop", "{\"drop\": \"drtool_run_" RUN "\"}", NULL);
+	CHECK_OK(driver_mongodb.exchange(&run, &t.to.s.e, &q, &err), err);
+	CHECK_INT(q.pairs, 1);
+	q.action = EXCHANGE_PUT;
+	CHECK_OK(driver_mongodb.exchange(&run, &t.to.s.e, &q, &err), err);
+	CHECK_INT(mo_shop_count(&t.to, "shop", "orders"), 3);
+	mo_test_server_command(&t.to.mo, "shop", "{\"drop\": \"drtool_run_" RUN "\"}", NULL);
+	q.action = EXCHANGE_BACK;
+	CHECK_OK(driver_mongodb.exchange(&run, &t.to.s.e, &q, &err), err);
+	CHECK_INT(mo_shop_count(&t.to, "shop", "orders"), 1);
+	CHECK_INT(mo_shop_count(&t.to, "shop", "orders" BESIDE), 3);
+	free(q.pair[0].name), free(q.pair[0].loaded), free(q.pair[0].aside), free(q.pair);
+	two_stop(&t);
+}
+
 /* ---- servers that do otherwise ---- */
 
 TEST("MongoDB load: an option that the server takes and forgets ends the restore before any document")
