@@ -47,7 +47,6 @@ static void update(const bson_t *pre, const bson_t *how)
 
 	if (!mo_update_apply(pre, how, &post, &err))
 		check_result(post);
-	(void)err;
 }
 
 struct replay {
@@ -86,9 +85,10 @@ static void entry(const bson_t *doc, const bson_t *pre)
 	if (mo_oplog_parse(doc, &e, &err))
 		return;
 	/* Twice: what is open the first time is gone on with. */
-	for (int i = 0; i < 2 && !err.code; i++)
-		if (!mo_txns_take(txns, doc, &e, &state, &err))
-			(void)(state == MO_TXN_NONE ? mo_oplog_inner(&e, take_operation, &r, &err) : mo_txns_each(txns, take_operation, &r, &err));
+	for (int i = 0; i < 2; i++)
+		if (mo_txns_take(txns, doc, &e, &state, &err) ||
+		    (state == MO_TXN_NONE ? mo_oplog_inner(&e, take_operation, &r, &err) : mo_txns_each(txns, take_operation, &r, &err)))
+			break;
 	mo_indexes_release(&r.indexes);
 }
 
