@@ -5,6 +5,7 @@
 
 #define WIRE_SNAPSHOT_READS 13 /* 5.0 */
 #define WINDOW "minSnapshotHistoryWindowInSeconds"
+#define TRIES 5
 #define MAJORITY_WITHIN DURATION_SECONDS(10)
 
 void mo_moment_release(struct mo_moment *m)
@@ -60,40 +61,36 @@ static enum status newest(struct run *run, struct mo_conn *c, struct mo_moment *
 
 static enum status take_any(void *ctx UNUSED, const bson_t *doc UNUSED, struct error *err UNUSED) { return ST_OK; }
 
-/* *why: NULL, or what the server said. */
-static enum status try_read(struct run *run, struct mo_conn *c, const struct mo_moment *m, const char *database, const char *collection, char **why,
-			    struct error *err)
+/* refused: what the server said, where it refused. */
+static enum status try_read(struct run *run, struct mo_conn *c, const struct mo_moment *m, const char *database, const char *collection,
+			    struct error *refused, struct error *err)
 {
 	CLEANUP(mo_doc_release) bson_t command = BSON_INITIALIZER;
-	CLEANUP(error_release) struct error refused = ERROR_INIT;
 
-	*why = NULL;
+	error_release(refused);
 	BSON_APPEND_UTF8(&command, "find", collection);
 	BSON_APPEND_INT32(&command, "limit", 1);
 	mo_moment_concern(m, &command);
-	if (!mo_conn_each(run, c, database, &command, take_any, NULL, &refused))
+	if (!mo_conn_each(run, c, database, &command, take_any, NULL, refused))
 		return ST_OK;
-	if (mo_conn_lost(&refused) || !mo_conn_code(&refused))
-		return error_move(err, &refused);
-	*why = xstrdup(error_text(&refused));
-	return ST_OK;
+	return mo_conn_lost(refused) || !mo_conn_code(refused) ? error_move(err, refused) : ST_OK;
 }
 
 enum status mo_moment_reads(struct run *run, struct mo_conn *c, const struct mo_moment *m, const char *database, const char *collection, bool *reads,
 			    struct error *err)
 {
-	CLEANUP(cstr_release) char *why = NULL;
+	CLEANUP(error_release) struct error refused = ERROR_INIT;
 
 	*reads = m->has;
-	if (m->has && try_read(run, c, m, database, collection, &why, err))
+	if (m->has && try_read(run, c, m, database, collection, &refused, err))
 		return err->code;
-	*reads = *reads && !why;
+	*reads = *reads && !refused.code;
 	return ST_OK;
 }
 
 enum status mo_moment_take(struct run *run, struct mo_conn *c, const char *database, const char *collection, struct mo_moment *m, struct error *err)
 {
-	CLEANUP(cstr_release) char *why = NULL;
+	CLEANUP(error_release) struct error refused = ERROR_INIT;
 
 	mo_moment_release(m);
 	if (failpoint("mongodb.snapshot", err))
@@ -104,12 +101,15 @@ enum status mo_moment_take(struct run *run, struct mo_conn *c, const char *datab
 		m->why_not = xasprintf("version %s cannot read at one moment, which 5.0 was the first to do", c->server.version_text);
 	if (m->why_not)
 		return ST_OK;
-	if (newest(run, c, m, err) || (m->has && try_read(run, c, m, database, collection, &why, err)))
-		return err->code;
+	/* A collection that was changed a moment ago cannot be read so yet. */
+	for (int tries = 0; !tries || (mo_conn_code(&refused) == MO_SNAPSHOT_UNAVAILABLE && tries < TRIES); tries++)
+		if ((tries && run_sleep(run, DURATION_MS(200), err)) || newest(run, c, m, err) ||
+		    (m->has && try_read(run, c, m, database, collection, &refused, err)))
+			return err->code;
 	if (!m->has)
 		m->why_not = xstrdup("the server does not tell the time of its last write");
-	else if (why)
-		m->why_not = xasprintf("the server refused to read at one moment (%s)", why);
+	else if (refused.code)
+		m->why_not = xasprintf("the server refused to read at one moment (%s)", error_text(&refused));
 	m->has = !m->why_not;
 	return ST_OK;
 }

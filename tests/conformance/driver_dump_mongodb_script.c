@@ -54,6 +54,19 @@ TEST("MongoDB dump of a set: the moment waits until a majority has what was ther
 	mo_test_server_stop(&s);
 }
 
+TEST("MongoDB dump of a set: a collection that was changed just now keeps nobody from one moment")
+{
+	struct mo_test_server s;
+	static struct mo_steps t;
+
+	mo_test_script_start(&s, "{" SET("") ", " SHOP ", \"faults\": [{\"command\": \"find\", \"ns\": \"shop.orders\", \"error\": 246, \"times\": 2}]}");
+	mo_steps_all(&t, &s, "shop");
+	CHECK(t.scope.position != NULL);
+	CHECK_INT(mo_steps_object(&t, "orders")->count, 3);
+	mo_steps_release(&t);
+	mo_test_server_stop(&s);
+}
+
 static void check_no_moment(const char *script, const char *why)
 {
 	struct mo_test_server s;
