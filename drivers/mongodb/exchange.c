@@ -17,14 +17,15 @@ static enum status open_swap(struct run *run, struct mo_swap *s, const struct ex
 	return mo_swap_look(run, s, err);
 }
 
-/* A copy without any collection is there, too; and one of which the last is on its way. */
+/* A copy without any collection is there, too. What is under way can be finished either way, however far it is. */
 static void fill_pair(const struct mo_swap *s, struct exchange_pair *p)
 {
 	const bool copy = s->of_run && (s->state == MO_SWAP_NONE || s->state == MO_SWAP_BACK);
+	const bool under_way = s->state == MO_SWAP_PUTTING || s->state == MO_SWAP_BACKING;
 
 	p->name_exists = s->there.items > 0;
-	p->loaded_exists = s->restored.items > 0 || s->state == MO_SWAP_PUTTING || copy;
-	p->aside_exists = s->before.items > 0 || s->state == MO_SWAP_BACKING;
+	p->loaded_exists = s->restored.items > 0 || under_way || copy;
+	p->aside_exists = s->before.items > 0 || under_way;
 }
 
 static void tell_state(const struct mo_swap *s)

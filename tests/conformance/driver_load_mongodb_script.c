@@ -31,12 +31,17 @@ struct two {
 	struct loading l;
 };
 
+static void two_target(struct two *t, const char *to)
+{
+	mo_shop_script(&t->to, to);
+	loading_init(&t->l, &t->to.s, &t->k, "shop");
+}
+
 static void two_start(struct two *t, const char *from, const char *to)
 {
 	mo_shop_script(&t->from, from);
 	kept_dump(&t->from.s, "shop", &t->k);
-	mo_shop_script(&t->to, to);
-	loading_init(&t->l, &t->to.s, &t->k, "shop");
+	two_target(t, to);
 }
 
 static void two_stop(struct two *t)
@@ -102,63 +107,83 @@ TEST("MongoDB load: views beside keep their definition, and an exchange makes th
 	two_stop(&t);
 }
 
+static const char busy[] = "{\"data\": {\"shop\": {\"orders\": {\"documents\": [{\"_id\": 9}]}, \"later\": {\"documents\": [{\"_id\": 8}]},"
+			   " \"a_view\": {\"options\": {\"viewOn\": \"other\", \"pipeline\": []}}}}}";
+
 /* Where the nth command of a kind fails, what is looked at says so, and both ways go on from there. */
-static void break_and(enum exchange_action after, const char *command, unsigned n)
+static void break_and(struct two *t, enum exchange_action after, const char *command, unsigned n)
 {
-	struct two t;
 	struct error err = ERROR_INIT;
 	struct exchange_request q = {.action = EXCHANGE_LOOK, .run = RUN};
 	CLEANUP(cstr_release) char *fault = xasprintf("[{\"command\": \"%s\", \"n\": %u, \"times\": 1, \"close\": true}]", command, n);
 
-	two_start(&t, source, "{\"data\": {\"shop\": {\"orders\": {\"documents\": [{\"_id\": 9}]}, \"later\": {\"documents\": [{\"_id\": 8}]},"
-			      " \"a_view\": {\"options\": {\"viewOn\": \"other\", \"pipeline\": []}}}}}");
-	mo_shop_run_ok(&t.l);
-	CHECK_OK(driver_mongodb.exchange(&run, &t.to.s.e, &q, &err), err);
+	two_target(t, busy);
+	mo_shop_run_ok(&t->l);
+	CHECK_OK(driver_mongodb.exchange(&run, &t->to.s.e, &q, &err), err);
 	CHECK_INT(q.pairs, 1);
-	mo_test_script_faults(&t.to.mo, fault);
+	mo_test_script_faults(&t->to.mo, fault);
 	q.action = EXCHANGE_PUT;
-	CHECK(driver_mongodb.exchange(&run, &t.to.s.e, &q, &err) == ST_UNREACHABLE);
+	CHECK(driver_mongodb.exchange(&run, &t->to.s.e, &q, &err) == ST_UNREACHABLE);
 	error_release(&err);
 	q.action = EXCHANGE_LOOK;
-	CHECK_OK(driver_mongodb.exchange(&run, &t.to.s.e, &q, &err), err);
-	mo_shop_note(&t.to, "the exchange was cut off");
+	CHECK_OK(driver_mongodb.exchange(&run, &t->to.s.e, &q, &err), err);
+	mo_shop_note(&t->to, "the exchange was cut off");
 	q.action = EXCHANGE_DROP;
-	CHECK_ERR(driver_mongodb.exchange(&run, &t.to.s.e, &q, &err), err, ST_REFUSED, "is not finished");
+	CHECK_ERR(driver_mongodb.exchange(&run, &t->to.s.e, &q, &err), err, ST_REFUSED, "is not finished");
 	q.action = after;
-	CHECK_OK(driver_mongodb.exchange(&run, &t.to.s.e, &q, &err), err);
-	CHECK_INT(mo_shop_count(&t.to, "shop", "orders"), after == EXCHANGE_PUT ? 3 : 1);
-	CHECK(mo_shop_has(&t.to, "shop", "later") == (after == EXCHANGE_BACK));
-	CHECK(mo_shop_has(&t.to, "shop", "words") == (after == EXCHANGE_PUT));
-	check_listed(&t.to, "a_view", after == EXCHANGE_PUT ? "\"viewOn\" : \"z_view\"" : "\"viewOn\" : \"other\"");
-	CHECK_INT(mo_shop_count(&t.to, "shop", after == EXCHANGE_PUT ? "orders" ASIDE : "orders" BESIDE), after == EXCHANGE_PUT ? 1 : 3);
-	CHECK(mo_shop_has(&t.to, "shop", after == EXCHANGE_PUT ? "later" ASIDE : "words" BESIDE));
+	CHECK_OK(driver_mongodb.exchange(&run, &t->to.s.e, &q, &err), err);
+	CHECK_INT(mo_shop_count(&t->to, "shop", "orders"), after == EXCHANGE_PUT ? 3 : 1);
+	CHECK(mo_shop_has(&t->to, "shop", "later") == (after == EXCHANGE_BACK));
+	CHECK(mo_shop_has(&t->to, "shop", "words") == (after == EXCHANGE_PUT));
+	check_listed(&t->to, "a_view", after == EXCHANGE_PUT ? "\"viewOn\" : \"z_view\"" : "\"viewOn\" : \"other\"");
+	CHECK_INT(mo_shop_count(&t->to, "shop", after == EXCHANGE_PUT ? "orders" ASIDE : "orders" BESIDE), after == EXCHANGE_PUT ? 1 : 3);
+	CHECK(mo_shop_has(&t->to, "shop", after == EXCHANGE_PUT ? "later" ASIDE : "words" BESIDE));
 	q.action = EXCHANGE_DROP;
-	CHECK_OK(driver_mongodb.exchange(&run, &t.to.s.e, &q, &err), err);
-	CHECK(!mo_shop_has(&t.to, "shop", "drtool_run_" RUN) && !mo_shop_has(&t.to, "shop", "orders" BESIDE) && !mo_shop_has(&t.to, "shop", "orders" ASIDE));
+	CHECK_OK(driver_mongodb.exchange(&run, &t->to.s.e, &q, &err), err);
+	CHECK(!mo_shop_has(&t->to, "shop", "drtool_run_" RUN) && !mo_shop_has(&t->to, "shop", "orders" BESIDE) && !mo_shop_has(&t->to, "shop", "orders" ASIDE));
 	free(q.pair[0].name), free(q.pair[0].loaded), free(q.pair[0].aside), free(q.pair);
-	two_stop(&t);
+	loading_release(&t->l);
+	mo_shop_stop(&t->to);
 }
+
+struct breach {
+	const char *command;
+	unsigned n;
+};
+
+static void break_each(enum exchange_action after, const struct breach *breach, size_t breaches)
+{
+	struct two t = {0};
+
+	mo_shop_script(&t.from, source);
+	kept_dump(&t.from.s, "shop", &t.k);
+	for (size_t i = 0; i < breaches; i++)
+		break_and(&t, after, breach[i].command, breach[i].n);
+	kept_release(&t.k);
+	mo_shop_stop(&t.from);
+}
+
+static const struct breach renames[] = {{"renameCollection", 1}, {"renameCollection", 2}, {"renameCollection", 3}, {"renameCollection", 4}};
+static const struct breach views[] = {{"create", 1}, {"create", 2}, {"drop", 1}, {"drop", 2}};
 
 TEST("MongoDB exchange that is cut off at any rename goes on from there")
 {
-	for (unsigned n = 1; n <= 4; n++)
-		break_and(EXCHANGE_PUT, "renameCollection", n);
+	break_each(EXCHANGE_PUT, renames, ARRAY_LEN(renames));
 }
 
 TEST("MongoDB exchange that is cut off at any rename goes back from there")
 {
-	for (unsigned n = 1; n <= 4; n++)
-		break_and(EXCHANGE_BACK, "renameCollection", n);
+	break_each(EXCHANGE_BACK, renames, ARRAY_LEN(renames));
 }
 
-TEST("MongoDB exchange that is cut off while a view changes its place goes on or back from there")
+TEST("MongoDB exchange that is cut off while a view changes its place goes on from there")
 {
-	break_and(EXCHANGE_PUT, "create", 1);
-	break_and(EXCHANGE_PUT, "drop", 1);
-	break_and(EXCHANGE_PUT, "drop", 2);
-	break_and(EXCHANGE_BACK, "create", 2);
-	break_and(EXCHANGE_BACK, "drop", 1);
-	break_and(EXCHANGE_BACK, "drop", 2);
+	break_each(EXCHANGE_PUT, views, ARRAY_LEN(views));
+}
+
+TEST("MongoDB exchange that is cut off while a view changes its place goes back from there")
+{
+	break_each(EXCHANGE_BACK, views, ARRAY_LEN(views));
 }
 
 TEST("MongoDB exchange: a collection that somebody made meanwhile is not touched, and nothing is lost")
@@ -345,7 +370,6 @@ static void check_refused(const char *from, const char *to, const char *why)
 
 TEST("MongoDB load: what a target cannot hold is refused before anything is changed, with the way on")
 {
-	static const char busy[] = "{\"data\": {\"shop\": {\"orders\": {\"documents\": [{\"_id\": 9}]}}}}";
 	CLEANUP(cstr_release) char *name = xcalloc(1, 246), *long_name = NULL;
 
 	memset(name, 'n', 245);

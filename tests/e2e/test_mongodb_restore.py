@@ -2,9 +2,12 @@
 exchange goes either way, and nothing is lost."""
 
 import datetime
+import os
+import shutil
 import signal
 
 import fault
+import mo
 import pytest
 from failpoints import ended, failpoints, points
 
@@ -161,3 +164,84 @@ def test_an_exchange_that_ends_anywhere_can_go_either_way_and_loses_nothing(mo_s
     drtool.ok("exchange", run, "--back", *into)
     now = mo_server.contents(shop)
     assert {key: now[key] for key in spoilt} == spoilt and "empty" in now and copies(mo_server, shop, run) == {"restore"}
+
+
+# --- a scratch server ---
+
+FAKE = """#!/usr/bin/python3
+import os, pathlib, socket, sys, threading
+here = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(here))
+if "--version" in sys.argv:
+    print("db version v7.0.14")
+    sys.exit()
+given = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+assert pathlib.Path(given["--dbpath"]).is_dir() and "ttlMonitorEnabled=false" in sys.argv
+with open(here / "uids", "a") as uids:
+    print(os.getuid(), file=uids)
+import mongo_script
+server = mongo_script.Script()
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(given["--bind_ip"])
+listener.listen(64)
+
+def carry(a, b):
+    try:
+        while data := a.recv(65536):
+            b.sendall(data)
+    except OSError:
+        pass
+    for end in (a, b):
+        try:
+            end.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+while True:
+    link = listener.accept()[0]
+    to = socket.create_connection(("127.0.0.1", server.port))
+    threading.Thread(target=carry, args=(link, to), daemon=True).start()
+    threading.Thread(target=carry, args=(to, link), daemon=True).start()
+"""
+
+
+@pytest.fixture
+def fake_mongod(mo_folders):
+    """A folder for PATH with a mongod that is the scripted server behind a socket."""
+    folder = mo.temp_dir("bin")
+    for path in (mo.ROOT / "tests" / "lib").glob("mongo_*.py"):
+        (folder / path.name).write_bytes(path.read_bytes())
+    (folder / "mongod").write_text(FAKE)
+    (folder / "mongod").chmod(0o755)
+    folder.chmod(0o777)
+    return folder
+
+
+def test_a_verify_starts_the_mongod_of_path_on_a_socket_of_its_own_as_another_user_and_leaves_nothing(mo_script, fake_mongod, drtool):
+    server = mo_script(set_name="rs0")
+    server.store.load("shop", "orders", [{"_id": i, "n": i} for i in range(100)], indexes=[{"v": 2, "key": {"n": 1}, "name": "ttl", "expireAfterSeconds": 60}],
+                      options={"validator": {"n": {"$gte": 0}}})
+    server.store.load("shop", "v", options={"viewOn": "orders", "pipeline": []})
+    scratch = mo.temp_dir("scratch")
+    scratch.chmod(0o1777)
+    path = f"{fake_mongod}:{os.environ['PATH']}"
+    drtool.ok("backup", server.url("shop"), "--name", "shop")
+    config = drtool.config(f"stores:\n  s: {{url: \"{drtool.store_url}\"}}\nsources:\n  shop: {{url: \"{server.url('shop')}\", scratch_dir: \"{scratch}\"}}\n")
+    assert "compared" in drtool.ok("verify", "shop", "--config", config, env={"PATH": path}).out
+    assert list(scratch.iterdir()) == []
+    if os.getuid() == 0:
+        assert set((fake_mongod / "uids").read_text().split()) != {"0"}
+
+
+def test_a_verify_without_mongod_says_what_to_do_and_leaves_nothing(mo_script, drtool):
+    if shutil.which("mongod"):
+        pytest.skip("there is a mongod here")
+    server = mo_script()
+    server.store.load("shop", "orders", [{"_id": 1}])
+    scratch = mo.temp_dir("scratch")
+    scratch.chmod(0o1777)
+    drtool.ok("backup", server.url("shop"), "--name", "shop")
+    config = drtool.config(f"stores:\n  s: {{url: \"{drtool.store_url}\"}}\nsources:\n  shop: {{url: \"{server.url('shop')}\", scratch_dir: \"{scratch}\"}}\n")
+    result = drtool.fails(1, "verify", "shop", "--config", config)
+    assert "no mongod of version 7.0 or later is on PATH" in result.err and "set scratch to the URL" in result.err
+    assert list(scratch.iterdir()) == []
