@@ -339,6 +339,24 @@ TEST("MongoDB: deadline, cancel and interrupt end a command that waits at once, 
 	mo_test_server_stop(&s);
 }
 
+TEST("MongoDB: a time limit that the URL sets for answers is kept")
+{
+	struct mo_test_server s;
+	CLEANUP(error_release) struct error err = ERROR_INIT;
+	CLEANUP(mo_conn_freep) struct mo_conn *c = NULL;
+
+	mo_test_script_start(&s, SHOP);
+	mo_test_script_faults(&s, SLOW);
+	CLEANUP(cstr_release) char *url = xasprintf("mongodb://127.0.0.1:%u/?socketTimeoutMS=300", s.port);
+	s.e.url = url;
+	CHECK_OK(mo_conn_open(&run, &s.e, MO_READ, &c, &err), err);
+	struct instant from = run_mono(&run);
+	CHECK_INT(find_items(&run, c, &err), ST_UNREACHABLE);
+	CHECK(ms_since(from) < AT_ONCE);
+	CHECK_HAS(error_text(&err), "timed out");
+	mo_test_server_stop(&s);
+}
+
 TEST("MongoDB: an interrupt before a command keeps it from being sent")
 {
 	struct mo_test_server s;
