@@ -1,6 +1,8 @@
 """Losing drtool must never mean losing data: tar, a shell and mongorestore alone rebuild a database of MongoDB."""
 
 import datetime
+import os
+import pathlib
 import re
 import shutil
 import subprocess
@@ -51,11 +53,18 @@ def run(folder, commands, path=None):
     return done
 
 
+def stock_tool(name):
+    """MongoDB's own program of PATH, or what scripts/deps made."""
+    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "drtool-test"
+    found = shutil.which(name) or next((str(path) for path in sorted(cache.glob(f"mongo-tools-*/{name}"))), None)
+    if not found:
+        pytest.skip(f"{name} is not installed: run scripts/deps test")
+    return found
+
+
 def mongorestore_for(server):
     """A folder for PATH with a mongorestore that knows the server, as RESTORE.txt says one has to tell it."""
-    real = shutil.which("mongorestore")
-    if not real:
-        pytest.skip("mongorestore is not on PATH")
+    real = stock_tool("mongorestore")
     folder = pg.temp_dir("bin")
     (folder / "mongorestore").write_text(f"#!/bin/sh\nexec '{real}' --uri='{server.url()}' \"$@\"\n")
     (folder / "mongorestore").chmod(0o755)
@@ -106,12 +115,11 @@ def test_a_collection_with_a_line_end_in_its_name_is_restored_by_the_command_tha
 
 
 def test_what_mongodump_writes_is_what_load_sh_makes(mo_server, make_mo_db, drtool):
-    if not shutil.which("mongodump"):
-        pytest.skip("mongodump is not on PATH")
+    mongodump = stock_tool("mongodump")
     name = make_mo_db(mo_server, fill)
     drtool.ok("backup", mo_server.url(name), "--name", "stock")
     folder = unpack(drtool, "stock")
-    run(folder, [f"sh db/{name}/load.sh ours", f"mongodump --uri='{mo_server.url()}' --db={name} --out=theirs"])
+    run(folder, [f"sh db/{name}/load.sh ours", f"'{mongodump}' --uri='{mo_server.url()}' --db={name} --out=theirs"])
     ours, theirs = ({path.name.replace("+", "%20"): path for path in (folder / which / name).iterdir()} for which in ("ours", "theirs"))
     assert set(ours) == set(theirs)
     for file, path in theirs.items():
