@@ -1,0 +1,145 @@
+/* How a dump and a probe know a server, a secondary among them, and what they do where a right is missing, against the scripted server. */
+#include "tests/conformance/mongodb_script.h"
+#include "tests/conformance/mongodb_steps.h"
+#include "tests/lib/test.h"
+
+static struct run run = RUN_INIT;
+
+#define ORDERS "{\"documents\": [{\"_id\": 1}, {\"_id\": 2}, {\"_id\": 3}]}"
+#define SHOP "\"data\": {\"shop\": {\"orders\": " ORDERS "}}"
+#define SET(more) "\"settings\": {\"set_name\": \"rs0\"" more "}"
+
+/* ---- who it is ---- */
+
+TEST("MongoDB dump of a secondary: role, time of the data and what it follows are recorded, and max_lag is kept")
+{
+	CLEANUP(cstr_release) char *script = xasprintf("{" SET(", \"role\": \"secondary\", \"primary\": \"db1:27017\", \"majority\": {\"$timestamp\": {\"t\": %lld, \"i\": 1}}") ", " SHOP "}",
+						       (long long)(run_now(&run).us / 1000000 - 7200));
+	struct mo_test_server s;
+	static struct mo_steps t;
+	struct error err = ERROR_INIT;
+
+	mo_test_script_start(&s, script);
+	CLEANUP(cstr_release) char *url = xasprintf("mongodb://127.0.0.1:%u/?readPreference=secondary", s.port), *member = xasprintf("127.0.0.1:%u", s.port);
+	s.e.url = url;
+	CHECK_OK(mo_steps_open(&t, &s, "shop", &err), err);
+	CHECK_STR(t.info.role, "secondary");
+	CHECK(t.info.data_time.us && t.info.data_time.us < run_now(&run).us - 7000000000);
+	CHECK_STR(js_opt_str(t.info.replication, "set", ""), "rs0");
+	CHECK_STR(js_opt_str(t.info.replication, "member", ""), member);
+	CHECK_STR(js_opt_str(t.info.replication, "primary", ""), "db1:27017");
+	CHECK_HAS(js_opt_str(t.info.replication, "position", ""), ":1");
+	mo_steps_release(&t);
+	t.max_lag = DURATION_SECONDS(600);
+	CHECK_ERR(mo_steps_open(&t, &s, "shop", &err), err, ST_FAILED, "old, more than max_lag allows");
+	mo_steps_release(&t);
+	mo_test_server_stop(&s);
+}
+
+static void check_identity(const char *script, const char *begin, bool weak)
+{
+	struct mo_test_server s;
+	struct error err = ERROR_INIT;
+	struct probe p = PROBE_INIT;
+
+	mo_test_script_start(&s, script);
+	CHECK_OK(mo_probe(&run, &s.e, false, &p, &err), err);
+	CHECK_INT(strncmp(p.identity, begin, strlen(begin)), 0);
+	CHECK(strlen(p.identity) > strlen(begin));
+	CHECK(mo_steps_has(&p.limits, "`cluster: NAME`") == weak);
+	probe_release(&p);
+	mo_test_server_stop(&s);
+}
+
+TEST("MongoDB probe: a server is known by the id of its set or of its data, else by less, which is said")
+{
+	check_identity("{" SET("") ", " SHOP "}", "", false);
+	check_identity("{" SET("") ", " SHOP ", \"faults\": [{\"command\": \"replSetGetConfig\", \"error\": 13, \"times\": null}]}", "set-", true);
+	check_identity("{\"data\": {\"admin\": {\"system.version\": " ORDERS "}}}", "server-", false);
+	check_identity("{" SHOP "}", "address-", true);
+}
+
+TEST("MongoDB probe of a set: the time that a backup may take is said")
+{
+	struct mo_test_server s;
+	struct error err = ERROR_INIT;
+	struct probe p = PROBE_INIT;
+
+	mo_test_script_start(&s, "{" SET("") ", " SHOP ", \"faults\": [{\"command\": \"getParameter\", \"times\": null, \"reply\": {\"ok\": 1, \"minSnapshotHistoryWindowInSeconds\": 300}}]}");
+	CHECK_OK(mo_probe(&run, &s.e, false, &p, &err), err);
+	CHECK(mo_steps_has(&p.limits, "longer than 300 s fails"));
+	probe_release(&p);
+	mo_test_server_stop(&s);
+}
+
+/* ---- rights ---- */
+
+TEST("MongoDB dump: an account that may not list databases dumps the one of its URL")
+{
+	struct mo_test_server s;
+	static struct mo_steps t;
+
+	mo_test_script_start(&s, "{" SET("") ", " SHOP ", \"faults\": [{\"command\": \"listDatabases\", \"error\": 13, \"times\": null}]}");
+	CLEANUP(cstr_release) char *url = xasprintf("mongodb://127.0.0.1:%u/shop", s.port);
+	s.e.url = url;
+	mo_steps_all(&t, &s, "");
+	CHECK_STR(t.info.scopes.item[0], "shop");
+	mo_steps_release(&t);
+	mo_test_server_stop(&s);
+}
+
+TEST("MongoDB dump: accounts and roles are in the archive as documents, and password hashes are announced")
+{
+	struct mo_test_server s;
+	static struct mo_steps t;
+
+	mo_test_script_start(&s, "{" SET("") ", \"data\": {\"shop\": {\"orders\": " ORDERS "}, \"admin\": {\"system.users\": {\"documents\": [{\"_id\": \"admin.a\", \"user\": \"a\","
+				  " \"credentials\": {\"SCRAM-SHA-256\": {\"storedKey\": \"x\"}}}]}, \"system.roles\": {\"documents\": [{\"_id\": \"shop.r\"}]}}}}");
+	mo_steps_all(&t, &s, "shop");
+	CHECK(t.info.has_password_hashes);
+	CHECK(strlen(mo_steps_file(&t, "accounts/system.users.bson")) > 0);
+	CHECK(strlen(mo_steps_file(&t, "accounts/system.roles.bson")) > 0);
+	CHECK(!mo_steps_has(&t.info.not_contained, "accounts"));
+	mo_steps_release(&t);
+	mo_test_server_stop(&s);
+}
+
+TEST("MongoDB dump: accounts that may not be read are named as missing")
+{
+	struct mo_test_server s;
+	static struct mo_steps t;
+
+	mo_test_script_start(&s, "{" SET("") ", " SHOP ", \"faults\": [{\"command\": \"find\", \"ns\": \"admin.system.users\", \"error\": 13, \"times\": null}]}");
+	mo_steps_all(&t, &s, "shop");
+	CHECK(mo_steps_has(&t.info.not_contained, "accounts, roles and their rights: this account may not read them"));
+	mo_steps_release(&t);
+	mo_test_server_stop(&s);
+}
+
+TEST("MongoDB dump: a server that refuses noCursorTimeout is read without")
+{
+	struct mo_test_server s;
+	static struct mo_steps t;
+
+	mo_test_script_start(&s, "{" SET("") ", " SHOP ", \"faults\": [{\"command\": \"find\", \"ns\": \"shop.drtool\", \"error\": 8000, \"times\": null}]}");
+	mo_steps_all(&t, &s, "shop");
+	CHECK_INT(mo_steps_object(&t, "orders")->count, 3);
+	CHECK_INT(mo_test_script_asked(&s, "find", "noCursorTimeout"), 1);
+	mo_steps_release(&t);
+	mo_test_server_stop(&s);
+}
+
+TEST("MongoDB probe: rights that are missing are statements to paste")
+{
+	struct mo_test_server s;
+	struct error err = ERROR_INIT;
+	struct probe p = PROBE_INIT;
+
+	mo_test_script_start(&s, "{" SET("") ", " SHOP ", \"faults\": [{\"command\": \"connectionStatus\", \"times\": null, \"reply\": {\"ok\": 1, \"authInfo\": {\"authenticatedUsers\":"
+				  " [{\"user\": \"b\\\"k\", \"db\": \"admin\"}]}}}, {\"command\": \"find\", \"ns\": \"shop.orders\", \"error\": 13, \"times\": null}]}");
+	CHECK_OK(mo_probe(&run, &s.e, false, &p, &err), err);
+	CHECK_INT(p.missing.len, 1);
+	CHECK_STR(p.missing.item[0], "db.getSiblingDB(\"admin\").grantRolesToUser(\"b\\\"k\", [{role: \"backup\", db: \"admin\"}])");
+	probe_release(&p);
+	mo_test_server_stop(&s);
+}
