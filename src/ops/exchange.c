@@ -121,7 +121,7 @@ static enum status ask(struct op_env *env, const struct exchange_request *found,
 		else
 			buf_printf(&question, "%s is DROPPED for ever. ", p->aside_exists ? p->aside : p->loaded);
 	}
-	buf_puts(&question, action == EXCHANGE_DROP ? "Go on?" : "Sessions on them are ended. Go on?");
+	buf_puts(&question, action == EXCHANGE_DROP ? "Go on?" : "Sessions in their way are ended. Go on?");
 	return op_confirm(env, buf_str(&question), err);
 }
 

@@ -522,7 +522,7 @@ enum status op_restore(struct op_env *env, const struct restore_request *q, stru
 	}
 	if (check_plan(&x, err))
 		return err->code;
-	if (q->in_place && op_confirm(env, "The restored copy will take the place of the live database and its sessions are ended. Go on?", err))
+	if (q->in_place && op_confirm(env, "The restored copy will take the place of the live database; sessions in its way are ended. Go on?", err))
 		return err->code;
 	if (begin_journal(&x, err))
 		return err->code;
