@@ -10,6 +10,7 @@
 
 /* A server that does not answer a greeting of TLS at all is taken for one without it, where that is allowed. */
 #define PREFER_WITHIN DURATION_SECONDS(4)
+#define CERTIFICATE "Where the server wants a certificate of its clients, set tls_cert to a file with one and its key."
 
 /* ---- all links ---- */
 
@@ -87,7 +88,7 @@ static void say_tls(struct error *err)
 	const char *reason = ERR_reason_error_string(ERR_peek_error());
 
 	error_set(err, ST_TLS, "TLS failed: %s", reason ? reason : "the server broke off");
-	error_hint(err, "Where the server wants a certificate of its clients, set tls_cert to a file with one and its key.");
+	error_hint(err, CERTIFICATE);
 }
 
 void mo_link_lost(struct mo_link *k, int number)
@@ -107,6 +108,9 @@ void mo_link_lost(struct mo_link *k, int number)
 		error_set(&err, ST_UNREACHABLE, "the server broke the connection");
 	err.code = ST_UNREACHABLE;
 	err.retry = true;
+	/* The server's reason may be lost with the link. */
+	if (k->ssl && !k->answered)
+		error_hint(&err, CERTIFICATE);
 	if (!k->ssl && !k->answered) {
 		error_hint(&err, "Where the server wants TLS, set tls to \"verify-full\".");
 		mo_tls_forget_plain(k->where);
