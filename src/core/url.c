@@ -10,7 +10,8 @@ static const struct {
 	unsigned port;
 } schemes[] = {
 	{"postgres", "postgres", 5432}, {"postgresql", "postgres", 5432}, {"mysql", "mysql", 3306},
-	{"mariadb", "mysql", 3306},     {"mongodb", "mongodb", 27017},    {"redis", "redis", 6379},
+	{"mariadb", "mysql", 3306},     {"mongodb", "mongodb", 27017},    {"mongodb+srv", "mongodb+srv", 0},
+	{"redis", "redis", 6379},
 };
 
 static bool is_database(const char *scheme)
@@ -120,6 +121,67 @@ static enum status parse_host(const char *s, size_t n, struct url *u, struct err
 	return colon ? parse_port(colon + 1, (size_t)(s + n - colon - 1), u, err) : ST_OK;
 }
 
+static void encode(struct buf *b, const char *s, const char *also)
+{
+	for (; *s; s++) {
+		unsigned char c = (unsigned char)*s;
+
+		if (isalnum(c) || strchr("-._~", c) || strchr(also, c))
+			buf_putc(b, (char)c);
+		else
+			buf_printf(b, "%%%02X", c);
+	}
+}
+
+static void print_host(const struct url *u, struct buf *b)
+{
+	bool brackets = u->host && strchr(u->host, ':') && *u->host != '/';
+
+	if (brackets)
+		buf_putc(b, '[');
+	if (u->host)
+		encode(b, u->host, brackets ? ":" : "");
+	if (brackets)
+		buf_putc(b, ']');
+	if (u->port_given)
+		buf_printf(b, ":%u", u->port);
+}
+
+/* "b:27018,c": the members of a replica set that are asked when the first does not answer. */
+static enum status parse_others(const char *s, size_t n, struct url *u, struct error *err)
+{
+	CLEANUP(buf_release) struct buf all = BUF_INIT;
+
+	for (size_t at = 0; at <= n;) {
+		CLEANUP(url_release) struct url one = URL_INIT;
+		const char *comma = memchr(s + at, ',', n - at);
+		size_t len = comma ? (size_t)(comma - s) - at : n - at;
+
+		if (parse_host(s + at, len, &one, err))
+			return err->code;
+		if (!one.host)
+			return error_set(err, ST_CONFIG, "URL: one of the hosts is empty");
+		buf_puts(&all, all.len ? "," : "");
+		print_host(&one, &all);
+		at += len + 1;
+	}
+	u->others = buf_detach(&all);
+	return ST_OK;
+}
+
+static enum status parse_hosts(const char *s, size_t n, struct url *u, struct error *err)
+{
+	const char *comma = strcmp(u->scheme, "mongodb") ? NULL : memchr(s, ',', n);
+
+	if (!comma)
+		return parse_host(s, n, u, err);
+	if (parse_host(s, (size_t)(comma - s), u, err))
+		return err->code;
+	if (!u->host)
+		return error_set(err, ST_CONFIG, "URL: one of the hosts is empty");
+	return parse_others(comma + 1, (size_t)(s + n - comma - 1), u, err);
+}
+
 static enum status parse_authority(const char *s, size_t n, struct url *u, struct error *err)
 {
 	const char *at = memrchr(s, '@', n);
@@ -135,7 +197,7 @@ static enum status parse_authority(const char *s, size_t n, struct url *u, struc
 		n -= (size_t)(at + 1 - s);
 		s = at + 1;
 	}
-	return parse_host(s, n, u, err);
+	return parse_hosts(s, n, u, err);
 }
 
 static enum status add_param(struct url *u, const char *s, size_t n, struct error *err)
@@ -260,6 +322,7 @@ void url_release(struct url *u)
 	free(u->scheme);
 	free(u->user);
 	free(u->host);
+	free(u->others);
 	free(u->path);
 	secret_text_release(&u->password);
 	*u = (struct url)URL_INIT;
@@ -271,18 +334,6 @@ const char *url_param(const struct url *u, const char *key)
 		if (!strcmp(u->param[i].key, key))
 			return u->param[i].value;
 	return NULL;
-}
-
-static void encode(struct buf *b, const char *s, const char *also)
-{
-	for (; *s; s++) {
-		unsigned char c = (unsigned char)*s;
-
-		if (isalnum(c) || strchr("-._~", c) || strchr(also, c))
-			buf_putc(b, (char)c);
-		else
-			buf_printf(b, "%%%02X", c);
-	}
 }
 
 char *url_print(const struct url *u, bool with_password)
@@ -299,16 +350,9 @@ char *url_print(const struct url *u, bool with_password)
 	}
 	if (u->user || password)
 		buf_putc(&b, '@');
-	bool brackets = u->host && strchr(u->host, ':') && *u->host != '/';
-
-	if (brackets)
-		buf_putc(&b, '[');
-	if (u->host)
-		encode(&b, u->host, brackets ? ":" : "");
-	if (brackets)
-		buf_putc(&b, ']');
-	if (u->port_given)
-		buf_printf(&b, ":%u", u->port);
+	print_host(u, &b);
+	if (u->others)
+		buf_printf(&b, ",%s", u->others);
 	/* The path of a database URL is the name of the database: its own '/' may come first. */
 	if (u->path && (is_database(u->scheme) || *u->path != '/'))
 		buf_putc(&b, '/');
@@ -337,7 +381,10 @@ char *url_source_name(const struct url *u)
 
 	if (is_local(host))
 		host = gethostname(self, sizeof(self) - 1) || !*self ? "localhost" : self;
-	buf_printf(&b, "%s-%s-%u-%s", u->scheme, host, u->port, u->path && *u->path ? u->path : "all");
+	buf_printf(&b, "%s-%s-", u->scheme, host);
+	if (u->port)
+		buf_printf(&b, "%u-", u->port);
+	buf_puts(&b, u->path && *u->path ? u->path : "all");
 	if (b.len > LONGEST) {
 		b.len = LONGEST;
 		b.data[LONGEST] = 0;

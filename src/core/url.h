@@ -14,6 +14,7 @@ struct url {
 	char *scheme;            /* lower case, aliases resolved: postgresql -> postgres, mariadb -> mysql */
 	char *user, *password;
 	char *host;              /* lower case, IPv6 without brackets; NULL: none given */
+	char *others;            /* mongodb: the other members of the set that are named, "b:27018,c"; lower case; NULL: none */
 	unsigned port;           /* the scheme's own where none is given; 0: the scheme has none */
 	bool port_given;
 	char *path;              /* without the first '/'; the database of a database URL; for file: the whole path with '/' */
@@ -21,7 +22,7 @@ struct url {
 	size_t params;
 };
 #define URL_INIT {0}
-/* ST_CONFIG; the text never holds the password. Several hosts, a fragment, control bytes and %00 are refused. */
+/* ST_CONFIG; the text never holds the password. Several hosts (but for mongodb), a fragment, control bytes and %00 are refused. */
 enum status url_parse(const char *text, struct url *u, struct error *err) MUST_CHECK;
 void url_release(struct url *u); /* the password is overwritten */
 const char *url_param(const struct url *u, const char *key); /* NULL: not there */
@@ -29,7 +30,7 @@ const char *url_param(const struct url *u, const char *key); /* NULL: not there 
 char *url_print(const struct url *u, bool with_password);
 bool url_looks_like(const char *text); /* "word://..." */
 /* "<scheme>-<host>-<port>-<database>" as a valid source name: lower case, other bytes as '-', at most 100 bytes; database "all"
- * where there is none; the name of this host where the URL's is local. Needs no connection. Owned by the caller. */
+ * where there is none, no port where the scheme has none; the name of this host where the URL's is local. Needs no connection. Owned by the caller. */
 char *url_source_name(const struct url *u);
 /* Overwrites the passwords of URLs in an argument vector, in place: what `ps` shows. True where there was one. */
 bool url_scrub_args(int argc, char **argv);

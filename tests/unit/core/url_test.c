@@ -93,6 +93,28 @@ TEST("url: printed back it means the same, the password only where asked for")
 	CHECK_STR(again.path, "d?");
 }
 
+TEST("url: of mongodb it may name several members of a set, of which the first gives the name")
+{
+	CLEANUP(error_release) struct error err = ERROR_INIT;
+	CLEANUP(url_release) struct url u = URL_INIT, srv = URL_INIT, bad = URL_INIT;
+
+	CHECK_OK(url_parse("mongodb://u:p@DB1:27018,db2,[::1]:7/shop?replicaSet=rs0", &u, &err), err);
+	CHECK_STR(u.host, "db1");
+	CHECK_INT(u.port, 27018);
+	CHECK_STR(u.others, "db2,[::1]:7");
+	CLEANUP(cstr_release) char *text = url_print(&u, false), *name = url_source_name(&u);
+	CHECK_STR(text, "mongodb://u@db1:27018,db2,[::1]:7/shop?replicaSet=rs0");
+	CHECK_STR(name, "mongodb-db1-27018-shop");
+	CHECK_ERR(url_parse("mongodb://a,,b/d", &bad, &err), err, ST_CONFIG, "empty");
+	CHECK_ERR(url_parse("mongodb://,b/d", &bad, &err), err, ST_CONFIG, "empty");
+	CHECK_ERR(url_parse("mongodb://a,b:x/d", &bad, &err), err, ST_CONFIG, "port");
+	CHECK_OK(url_parse("mongodb+srv://cluster0.example.net/shop", &srv, &err), err);
+	CHECK_STR(srv.path, "shop");
+	CLEANUP(cstr_release) char *there = url_print(&srv, false), *called = url_source_name(&srv);
+	CHECK_STR(there, "mongodb+srv://cluster0.example.net/shop");
+	CHECK_STR(called, "mongodb-srv-cluster0.example.net-shop");
+}
+
 TEST("url: the name of a source is made of scheme, host, port and database")
 {
 	CLEANUP(error_release) struct error err = ERROR_INIT;
