@@ -125,11 +125,14 @@ $(B)/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(B)/libdrtool.a
 
 fuzzers: $(FUZZERS:%=$(B)/%)
 
+list-fuzzers:
+	@echo $(FUZZERS)
+
 clean:
 	rm -rf build
 
 FORCE:
-.PHONY: all unit fuzzers clean FORCE
+.PHONY: all unit fuzzers list-fuzzers clean FORCE
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
