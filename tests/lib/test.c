@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define TEST_SECONDS 60
+#define TEST_SECONDS 300 /* a test that hangs; what is merely slow on a busy machine is fine */
 #define REPORT_MAX 4000 /* below PIPE_BUF, so that a report is written whole */
 
 enum outcome { PASSED, FAILED, SKIPPED };
