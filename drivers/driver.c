@@ -66,6 +66,16 @@ bool dump_wants(const struct strlist *databases, const struct strlist *exclude, 
 
 bool dump_must_have(const struct strlist *exclude, const char *item) { return !strpbrk(item, "*?[") && !matches(exclude, item); }
 
+void plan_line(struct strlist *to, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	CLEANUP(cstr_release) char *text = xvasprintf(fmt, ap);
+	va_end(ap);
+	strlist_add_once(to, text);
+}
+
 /* Each capability stands for a set of pointers: all there, or none. */
 enum status driver_check(const struct driver *d, struct error *err)
 {

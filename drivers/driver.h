@@ -141,6 +141,8 @@ struct load_plan {
 	bool unlogged;           /* nothing of it goes through the log by which others follow: an exchange of it must not, either */
 };
 void load_plan_release(struct load_plan *p);
+/* A line of a plan's steps, warnings or refusals, where it does not have it yet. */
+void plan_line(struct strlist *to, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 struct load_unit {
 	const struct recorded_object *object;

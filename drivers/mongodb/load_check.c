@@ -22,12 +22,12 @@ static void check_version(struct mo_planner *pl)
 	const int theirs = archive ? series_of(archive) : 0, ours = series_of(pl->about.version);
 
 	if (pl->c->server.wire < WIRE_4_4)
-		mo_plan_refuse(pl, "the server is %s: drtool restores into servers from 4.4 on", pl->about.version);
+		plan_line(&pl->p->refusals, "the server is %s: drtool restores into servers from 4.4 on", pl->about.version);
 	else if (theirs / 100 > ours / 100)
-		mo_plan_refuse(pl, "the backup is of version %s, the server is %s: an older one does not know all of its options and indexes; take a"
+		plan_line(&pl->p->refusals, "the backup is of version %s, the server is %s: an older one does not know all of its options and indexes; take a"
 				   " server of the version of the backup or a later one", archive, pl->about.version);
 	else if (theirs > ours)
-		mo_plan_warn(pl, "the backup is of version %s, the server is %s: options and indexes that it does not know will end the restore",
+		plan_line(&pl->p->warnings, "the backup is of version %s, the server is %s: options and indexes that it does not know will end the restore",
 			     archive, pl->about.version);
 }
 
@@ -45,7 +45,7 @@ static enum status check_compatibility(struct run *run, struct mo_planner *pl, s
 	const char *has = mo_look_str(&reply, "featureCompatibilityVersion.version");
 	const int series = has ? series_of(has) : 0, theirs = pl->q->archive_version ? series_of(pl->q->archive_version) : 0;
 	if (series && theirs / 100 > series / 100 && theirs / 100 <= series_of(pl->about.version) / 100)
-		mo_plan_refuse(pl, "the server is %s, but its featureCompatibilityVersion is still %s, older than the backup (%s): set it with"
+		plan_line(&pl->p->refusals, "the server is %s, but its featureCompatibilityVersion is still %s, older than the backup (%s): set it with"
 				   " db.adminCommand({setFeatureCompatibilityVersion: ...})", pl->about.version, has, pl->q->archive_version);
 	return ST_OK;
 }
@@ -56,11 +56,11 @@ static void check_role(struct mo_planner *pl)
 	char *weakness = mo_about_weakness(&pl->about);
 
 	if (s->secondary || (s->set_name && !s->primary && !s->mongos))
-		mo_plan_refuse(pl, "%s is not the primary of its replica set: nothing can be written there", s->where);
+		plan_line(&pl->p->refusals, "%s is not the primary of its replica set: nothing can be written there", s->where);
 	if (s->mongos)
-		mo_plan_warn(pl, "the target is a sharded cluster: collections are made unsharded");
+		plan_line(&pl->p->warnings, "the target is a sharded cluster: collections are made unsharded");
 	if (weakness && (pl->q->clean || pl->q->users == LOAD_USERS_ALL))
-		mo_plan_warn(pl, "%s", weakness);
+		plan_line(&pl->p->warnings, "%s", weakness);
 	free(weakness);
 }
 
@@ -85,15 +85,15 @@ enum status mo_check_users(struct run *run, struct mo_planner *pl, struct error 
 	    mo_load_file(pl->q, NULL, "accounts/system.roles.bson", &bytes, &roles, err))
 		return err->code;
 	if (!users && !roles) {
-		mo_plan_warn(pl, "--users all: the backup holds no accounts");
+		plan_line(&pl->p->warnings, "--users all: the backup holds no accounts");
 		return ST_OK;
 	}
 	if (mo_users_able(run, pl->c, &able, &why, err))
 		return err->code;
 	if (able)
-		mo_plan_step(pl, "make all recorded users and roles, with their passwords; those that are there become as recorded");
+		plan_line(&pl->p->steps, "make all recorded users and roles, with their passwords; those that are there become as recorded");
 	else
-		mo_plan_refuse(pl, "--users all: %s", why);
+		plan_line(&pl->p->refusals, "--users all: %s", why);
 	return ST_OK;
 }
 
@@ -138,7 +138,7 @@ static void check_rights(struct mo_planner *pl)
 		if (all[i].needed && !mo_rights_have(pl->rights, all[i].action, pl->where.database))
 			buf_printf(&lack, "%s%s", lack.len ? ", " : "", all[i].action);
 	if (lack.len)
-		mo_plan_refuse(pl, "this account may not do on the database %s: %s; grant it readWrite and dbAdmin there, or the role restore",
+		plan_line(&pl->p->refusals, "this account may not do on the database %s: %s; grant it readWrite and dbAdmin there, or the role restore",
 			       pl->where.database, buf_str(&lack));
 }
 
@@ -151,7 +151,7 @@ static void check_length(struct mo_planner *pl, const char *name, const char *wh
 	const size_t n = strlen(pl->where.database) + 1 + strlen(name);
 
 	if (n > MO_NAMESPACE_MOST)
-		mo_plan_refuse(pl, "%s of the collection %.60s... in the database %s would have %zu bytes, where %u are possible; restore into another"
+		plan_line(&pl->p->refusals, "%s of the collection %.60s... in the database %s would have %zu bytes, where %u are possible; restore into another"
 				   " database with --rename %s=NAME, or leave it out with --exclude-table", what, name, pl->where.database, n,
 			       MO_NAMESPACE_MOST, pl->s->scope);
 }
@@ -163,7 +163,7 @@ static void check_beside(struct mo_planner *pl)
 		CLEANUP(cstr_release) char *why = strncmp(w->to, "system.", 7) ? mo_not_renamed(pl->c, &w->meta) : xstrdup("no server renames it");
 
 		if (why)
-			mo_plan_refuse(pl, "%s cannot be beside what is there: %s; restore into another database with --rename %s=NAME, or leave it out with"
+			plan_line(&pl->p->refusals, "%s cannot be beside what is there: %s; restore into another database with --rename %s=NAME, or leave it out with"
 					   " --exclude-table %s", shown(w), why, pl->s->scope, shown(w));
 		check_length(pl, w->place, "the name for a while");
 	}
@@ -178,9 +178,9 @@ static void check_aside(struct mo_planner *pl)
 		CLEANUP(cstr_release) char *why = mo_not_renamed(pl->c, &l->meta);
 
 		if (!strncmp(l->collection, "system.", 7))
-			mo_plan_warn(pl, "%s of the database %s is not exchanged and stays", l->collection, pl->where.database);
+			plan_line(&pl->p->warnings, "%s of the database %s is not exchanged and stays", l->collection, pl->where.database);
 		else if (why)
-			mo_plan_refuse(pl, "%s of the database %s cannot be set aside: %s; restore into another database with --rename %s=NAME",
+			plan_line(&pl->p->refusals, "%s of the database %s cannot be set aside: %s; restore into another database with --rename %s=NAME",
 				       l->collection, pl->where.database, why, pl->s->scope);
 		else
 			check_length(pl, aside, "the name aside");
@@ -200,7 +200,7 @@ static void check_known(struct mo_planner *pl)
 	for (size_t i = 0; i < pl->wish.items; i++)
 		for (size_t k = 0; k < ARRAY_LEN(forgotten); k++)
 			if (bson_iter_init_find(&at, pl->wish.item[i].meta.options, forgotten[k])) {
-				mo_plan_refuse(pl, "%s has the option %s, which %s takes and forgets; restore into a MongoDB server, or leave it out with"
+				plan_line(&pl->p->refusals, "%s has the option %s, which %s takes and forgets; restore into a MongoDB server, or leave it out with"
 						   " --exclude-table %s", shown(&pl->wish.item[i]), forgotten[k], product, shown(&pl->wish.item[i]));
 				break;
 			}
@@ -226,7 +226,7 @@ static enum status check_empty(struct run *run, struct mo_planner *pl, const str
 	if (full && pl->q->clean)
 		strlist_take(&pl->p->dropped, xasprintf("documents of %s in %s", w->place, pl->where.database));
 	else if (full)
-		mo_plan_refuse(pl, "the collection %s of the database %s holds documents already", w->place, pl->where.database);
+		plan_line(&pl->p->refusals, "the collection %s of the database %s holds documents already", w->place, pl->where.database);
 	return ST_OK;
 }
 
@@ -240,13 +240,13 @@ static enum status check_there(struct run *run, struct mo_planner *pl, struct er
 		const struct mo_listed *there = mo_listed_named(&pl->there, w->to);
 
 		if (pl->wish.mode == MO_LOAD_ROWS && (!there || there->meta.kind == MO_VIEW))
-			mo_plan_refuse(pl, "the collection %s is not there in %s, and --data-only makes none", w->place, pl->where.database);
+			plan_line(&pl->p->refusals, "the collection %s is not there in %s, and --data-only makes none", w->place, pl->where.database);
 		else if (pl->wish.mode == MO_LOAD_ROWS && check_empty(run, pl, w, err))
 			return err->code;
 		else if (pl->wish.mode == MO_LOAD_TABLES && there && pl->q->clean)
 			strlist_take(&pl->p->dropped, xasprintf("%s in %s", w->place, pl->where.database));
 		else if (pl->wish.mode == MO_LOAD_TABLES && there)
-			mo_plan_refuse(pl, "the collection %s is there in %s; name another with --rename %s.%s=%s.NAME, take --data-only for its documents, or"
+			plan_line(&pl->p->refusals, "the collection %s is there in %s; name another with --rename %s.%s=%s.NAME, take --data-only for its documents, or"
 					   " --clean to drop it first", w->place, pl->where.database, pl->s->scope, shown(w), pl->s->scope);
 	}
 	return ST_OK;
@@ -267,7 +267,7 @@ static void warn_ttl(struct mo_planner *pl)
 			if (mo_ttl_of(pl->wish.item[i].meta.index[k], &at) && n++ < TTL_SHOWN)
 				buf_printf(&names, "%s%s", names.len ? ", " : "", shown(&pl->wish.item[i]));
 	if (n)
-		mo_plan_warn(pl, "TTL indexes act as soon as they are made: the server deletes what is past its time in %s%s; restore beside the live"
+		plan_line(&pl->p->warnings, "TTL indexes act as soon as they are made: the server deletes what is past its time in %s%s; restore beside the live"
 				 " collections, or set ttlMonitorEnabled=false on the server, to look at it first", buf_str(&names),
 			     n > TTL_SHOWN ? " and others" : "");
 }
@@ -287,7 +287,7 @@ static void warn_views(struct mo_planner *pl)
 		const struct mo_wanted *on = v->meta.kind == MO_VIEW ? renamed(&pl->wish, mo_look_str(v->meta.options, "viewOn")) : NULL;
 
 		if (on)
-			mo_plan_warn(pl, "the view %s keeps its definition and reads %s, which is restored as %s", shown(v), shown(on), on->to);
+			plan_line(&pl->p->warnings, "the view %s keeps its definition and reads %s, which is restored as %s", shown(v), shown(on), on->to);
 	}
 }
 
@@ -312,7 +312,7 @@ static enum status check_room(struct run *run, struct mo_planner *pl, struct err
 	size_print(p->room_needed, &need);
 	size_print(p->room_free, &have);
 	if (p->room_free < p->room_needed)
-		mo_plan_warn(pl, "up to %s will be needed on the server, where %s are free", buf_str(&need), buf_str(&have));
+		plan_line(&pl->p->warnings, "up to %s will be needed on the server, where %s are free", buf_str(&need), buf_str(&have));
 	return ST_OK;
 }
 

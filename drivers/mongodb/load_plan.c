@@ -15,44 +15,6 @@ static void planner_release(struct mo_planner *pl)
 	mo_listing_release(&pl->there);
 }
 
-static void add_text(struct strlist *to, const char *fmt, va_list ap) PRINTF_LIKE(2, 0);
-static void add_text(struct strlist *to, const char *fmt, va_list ap)
-{
-	char *text = xvasprintf(fmt, ap);
-
-	if (strlist_has(to, text))
-		free(text);
-	else
-		strlist_take(to, text);
-}
-
-void mo_plan_step(struct mo_planner *pl, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	add_text(&pl->p->steps, fmt, ap);
-	va_end(ap);
-}
-
-void mo_plan_warn(struct mo_planner *pl, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	add_text(&pl->p->warnings, fmt, ap);
-	va_end(ap);
-}
-
-void mo_plan_refuse(struct mo_planner *pl, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	add_text(&pl->p->refusals, fmt, ap);
-	va_end(ap);
-}
-
 /* ---- places ---- */
 
 static void set_target(struct mo_planner *pl, const char *database, const char *suffix)
@@ -123,7 +85,7 @@ static void place_full(struct mo_planner *pl, const char *wanted, bool told)
 		strlist_take(&pl->p->dropped, xasprintf("all collections and views of the database %s", wanted));
 	} else if ((told || pl->q->scratch) && !pl->q->in_place) {
 		set_target(pl, wanted, "");
-		mo_plan_refuse(pl, "the database %s is there and not empty; name another, or take --in-place to put the restored one in its place", wanted);
+		plan_line(&pl->p->refusals, "the database %s is there and not empty; name another, or take --in-place to put the restored one in its place", wanted);
 	} else {
 		beside(pl, wanted);
 	}
@@ -133,7 +95,7 @@ static void place_full(struct mo_planner *pl, const char *wanted, bool told)
 static void place_for_tables(struct mo_planner *pl, const char *wanted)
 {
 	if (pl->q->in_place)
-		mo_plan_refuse(pl, "--in-place exchanges whole databases: leave --table and --data-only out, or leave it out");
+		plan_line(&pl->p->refusals, "--in-place exchanges whole databases: leave --table and --data-only out, or leave it out");
 	pl->s->exists = pl->there.items > 0;
 	pl->s->empty = !pl->there.items;
 	set_target(pl, wanted, "");
@@ -150,7 +112,7 @@ static enum status choose_place(struct run *run, struct mo_planner *pl, struct e
 	if (!*wanted || strlen(wanted) > DATABASE_MOST || strpbrk(wanted, "/\\. \"$*<>:|?"))
 		return error_set(err, ST_USAGE, "no database can be called \"%s\"", wanted);
 	if (mo_database_place(wanted) != MO_TAKEN)
-		mo_plan_refuse(pl, "%s is the server's own database: name another with --rename", wanted);
+		plan_line(&pl->p->refusals, "%s is the server's own database: name another with --rename", wanted);
 	const struct mo_where whole = {(char *)(uintptr_t)wanted, (char *)(uintptr_t)""};
 	if (mo_list(run, pl->c, &whole, false, &pl->there, err) || place_of_run(run, pl, wanted, &known, err) || known)
 		return err->code;
@@ -179,17 +141,17 @@ static void tell_scope(struct mo_planner *pl)
 		views += pl->wish.item[i].meta.kind == MO_VIEW;
 	size_print(pl->wish.raw, &size);
 	if (pl->wish.mode != MO_LOAD_ROWS)
-		mo_plan_step(pl, "make %zu collections with their options in %s", pl->wish.items - views, s->target);
-	mo_plan_step(pl, "load %" PRIu64 " documents (%s) into %s on %u connections", pl->wish.rows, buf_str(&size), s->target, pl->q->jobs);
+		plan_line(&pl->p->steps, "make %zu collections with their options in %s", pl->wish.items - views, s->target);
+	plan_line(&pl->p->steps, "load %" PRIu64 " documents (%s) into %s on %u connections", pl->wish.rows, buf_str(&size), s->target, pl->q->jobs);
 	for (size_t i = 0; i < pl->wish.left_out.len; i++)
-		mo_plan_step(pl, "leave out %s", pl->wish.left_out.item[i]);
+		plan_line(&pl->p->steps, "leave out %s", pl->wish.left_out.item[i]);
 	if (pl->wish.mode != MO_LOAD_ROWS)
-		mo_plan_step(pl, "build indexes in %s on %u connections, then make %zu views", s->target, pl->q->jobs, views);
+		plan_line(&pl->p->steps, "build indexes in %s on %u connections, then make %zu views", s->target, pl->q->jobs, views);
 	for (size_t i = 0; i < pl->wish.items; i++)
 		if (strcmp(pl->wish.item[i].to, pl->wish.item[i].meta.name))
-			mo_plan_step(pl, "name the collection %s %s", pl->wish.item[i].meta.name, pl->wish.item[i].to);
+			plan_line(&pl->p->steps, "name the collection %s %s", pl->wish.item[i].meta.name, pl->wish.item[i].to);
 	if (s->replaces)
-		mo_plan_step(pl, "put the collections of %s one by one in the place of those of %s, which stay as %s", s->target, s->replaces, s->aside);
+		plan_line(&pl->p->steps, "put the collections of %s one by one in the place of those of %s, which stay as %s", s->target, s->replaces, s->aside);
 }
 
 static enum status plan_scope(struct run *run, struct mo_planner *pl, size_t i, struct error *err)
@@ -212,7 +174,7 @@ static void check_distinct(struct mo_planner *pl)
 	for (size_t i = 0; i < pl->p->scopes; i++)
 		for (size_t k = 0; k < i; k++)
 			if (!strcasecmp(pl->p->scope[k].target, pl->p->scope[i].target))
-				mo_plan_refuse(pl, "two databases, %s and %s, would go into %s", pl->p->scope[k].scope, pl->p->scope[i].scope,
+				plan_line(&pl->p->refusals, "two databases, %s and %s, would go into %s", pl->p->scope[k].scope, pl->p->scope[i].scope,
 					       pl->p->scope[i].target);
 }
 

@@ -26,10 +26,6 @@ struct mo_planner {
 	struct mo_listing there;  /* what the database has, by its own names */
 };
 
-void mo_plan_step(struct mo_planner *pl, const char *fmt, ...) PRINTF_LIKE(2, 3);
-void mo_plan_warn(struct mo_planner *pl, const char *fmt, ...) PRINTF_LIKE(2, 3);
-void mo_plan_refuse(struct mo_planner *pl, const char *fmt, ...) PRINTF_LIKE(2, 3);
-
 enum status mo_check_server(struct run *run, struct mo_planner *pl, struct error *err) MUST_CHECK;
 enum status mo_check_users(struct run *run, struct mo_planner *pl, struct error *err) MUST_CHECK;
 /* After its target is known. */

@@ -24,15 +24,15 @@ static void check_version(struct my_planner *pl)
 	if (!theirs)
 		return;
 	if (mariadb != pl->server.mariadb)
-		my_plan_refuse(pl, "the backup is of %s %s, the server is %s %s: their definitions, types and accounts differ; restore it"
+		plan_line(&pl->p->refusals, "the backup is of %s %s, the server is %s %s: their definitions, types and accounts differ; restore it"
 				   " into a server of its own kind", mariadb ? "MariaDB" : "MySQL", archive,
 			       pl->server.mariadb ? "MariaDB" : "MySQL", pl->server.version);
 	else if (theirs / 100 > ours / 100)
-		my_plan_refuse(pl, "the backup is of version %s, the server is %s: an older one does not know all of its definitions; take a server of"
+		plan_line(&pl->p->refusals, "the backup is of version %s, the server is %s: an older one does not know all of its definitions; take a server of"
 				   " the version of the backup or a later one",
 			       archive, pl->server.version);
 	else if (theirs > ours)
-		my_plan_warn(pl, "the backup is of version %s, the server is %s: definitions that it does not know will end the restore",
+		plan_line(&pl->p->warnings, "the backup is of version %s, the server is %s: definitions that it does not know will end the restore",
 			     archive, pl->server.version);
 }
 
@@ -44,11 +44,11 @@ static enum status check_writable(struct run *run, struct my_planner *pl, struct
 		return err->code;
 	if (my_field_u64(closed) && !my_rights_have(pl->rights, "SUPER", NULL) &&
 	    !my_rights_have(pl->rights, pl->server.mariadb ? "READ_ONLY ADMIN" : "CONNECTION_ADMIN", NULL))
-		my_plan_refuse(pl, "the server is read_only: nothing can be written there");
+		plan_line(&pl->p->refusals, "the server is read_only: nothing can be written there");
 	if (my_conn_value(run, pl->c, "SELECT @@max_connections - COUNT(*) FROM information_schema.PROCESSLIST", &left, err))
 		return err->code;
 	if (left && strtoll(left, NULL, 10) < (long long)pl->q->jobs + 3)
-		my_plan_warn(pl, "the server has about %s connections left, this restore uses %u: lower --jobs", left, pl->q->jobs + 3);
+		plan_line(&pl->p->warnings, "the server has about %s connections left, this restore uses %u: lower --jobs", left, pl->q->jobs + 3);
 	return ST_OK;
 }
 
@@ -102,11 +102,11 @@ enum status my_check_binlog(struct run *run, struct my_planner *pl, struct error
 		return err->code;
 	pl->p->unlogged = x.out;
 	if (x.refusal)
-		my_plan_refuse(pl, "%s", x.refusal);
+		plan_line(&pl->p->refusals, "%s", x.refusal);
 	if (x.warning)
-		my_plan_warn(pl, "%s", x.warning);
+		plan_line(&pl->p->warnings, "%s", x.warning);
 	if (x.step && !x.refusal)
-		my_plan_step(pl, "%s", x.step);
+		plan_line(&pl->p->steps, "%s", x.step);
 	return ST_OK;
 }
 
@@ -140,7 +140,7 @@ static void check_rights(struct my_planner *pl)
 			buf_printf(&lack, "%s%s", lack.len ? ", " : "", all[i].right);
 	my_sql_ident(&database, pl->s->target);
 	if (lack.len)
-		my_plan_refuse(pl, "%s lacks rights on the database %s: GRANT %s ON %s.* TO ...", pl->me, pl->s->target, buf_str(&lack),
+		plan_line(&pl->p->refusals, "%s lacks rights on the database %s: GRANT %s ON %s.* TO ...", pl->me, pl->s->target, buf_str(&lack),
 			       buf_str(&database));
 }
 
@@ -156,7 +156,7 @@ static enum status check_definers(struct run *run, struct my_planner *pl, const 
 	if (my_definers_lack(run, pl->c, &q, &lack, err) || !lack.len)
 		return err->code;
 	my_definers_shown(&pl->wish, needed, &names);
-	my_plan_refuse(pl, "%s may not make what belongs to others: %s; GRANT %s ON *.* TO ..., or restore with --definers strip, then all"
+	plan_line(&pl->p->refusals, "%s may not make what belongs to others: %s; GRANT %s ON *.* TO ..., or restore with --definers strip, then all"
 			   " belongs to %s", pl->me, buf_str(&names), buf_str(&lack), pl->me);
 	return ST_OK;
 }
@@ -167,13 +167,13 @@ static void check_missing(struct my_planner *pl, const struct strlist *missing)
 
 	my_definers_shown(&pl->wish, missing, &names);
 	if (pl->q->users == LOAD_USERS_NONE && !pl->q->scratch)
-		my_plan_refuse(pl, "the server lacks the accounts %s; create them, take --users missing, or --definers strip or OLD=NEW",
+		plan_line(&pl->p->refusals, "the server lacks the accounts %s; create them, take --users missing, or --definers strip or OLD=NEW",
 			       buf_str(&names));
 	else if (!my_rights_have(pl->rights, "CREATE USER", NULL))
-		my_plan_refuse(pl, "the server lacks the accounts %s, and %s may not create accounts: GRANT CREATE USER ON *.* TO ..., or take"
+		plan_line(&pl->p->refusals, "the server lacks the accounts %s, and %s may not create accounts: GRANT CREATE USER ON *.* TO ..., or take"
 				   " --definers strip or OLD=NEW", buf_str(&names), pl->me);
 	else
-		my_plan_step(pl, "make without login the accounts that the server lacks: %s", buf_str(&names));
+		plan_line(&pl->p->steps, "make without login the accounts that the server lacks: %s", buf_str(&names));
 }
 
 static enum status check_accounts(struct run *run, struct my_planner *pl, struct error *err)
@@ -185,9 +185,9 @@ static enum status check_accounts(struct run *run, struct my_planner *pl, struct
 	if (check_definers(run, pl, &needed, err))
 		return err->code;
 	if (all && my_rights_have(pl->rights, "CREATE USER", NULL))
-		my_plan_step(pl, "make all recorded accounts, with login and password hash");
+		plan_line(&pl->p->steps, "make all recorded accounts, with login and password hash");
 	else if (all)
-		my_plan_refuse(pl, "%s may not create accounts: GRANT CREATE USER ON *.* TO ...", pl->me);
+		plan_line(&pl->p->refusals, "%s may not create accounts: GRANT CREATE USER ON *.* TO ...", pl->me);
 	if (all || my_definers_missing(run, pl->c, &needed, &missing, err))
 		return err->code;
 	if (missing.len)
@@ -208,7 +208,7 @@ static enum status check_trust(struct run *run, struct my_planner *pl, struct er
 	if (my_conn_value(run, pl->c, "SELECT @@log_bin_trust_function_creators", &trusts, err))
 		return err->code;
 	if (!my_field_u64(trusts))
-		my_plan_refuse(pl, "the server takes functions and triggers from a superuser only while its binlog is on: SET GLOBAL"
+		plan_line(&pl->p->refusals, "the server takes functions and triggers from a superuser only while its binlog is on: SET GLOBAL"
 				   " log_bin_trust_function_creators = 1, or restore as a superuser");
 	return ST_OK;
 }
@@ -227,7 +227,7 @@ static enum status check_time_zone(struct run *run, struct my_planner *pl, const
 	if (my_conn_value(run, pl->c, buf_str(&sql), &there, err))
 		return error_add(err, "the time zone %s", event->time_zone);
 	if (!there)
-		my_plan_refuse(pl, "the server does not know the time zone %s, which the event %s needs: fill its tables of time zones"
+		plan_line(&pl->p->refusals, "the server does not know the time zone %s, which the event %s needs: fill its tables of time zones"
 				   " (%s /usr/share/zoneinfo | %s mysql)", event->time_zone, event->name,
 			       pl->server.mariadb ? "mariadb-tzinfo-to-sql" : "mysql_tzinfo_to_sql", pl->server.mariadb ? "mariadb" : "mysql");
 	return ST_OK;
@@ -256,7 +256,7 @@ static void check_engines(struct my_planner *pl)
 		for (size_t k = 0; k < pl->engines.len && !has; k++)
 			has = !strcasecmp(engine, pl->engines.item[k]);
 		if (!has)
-			my_plan_refuse(pl, "the server has no storage engine %s, which the table %s needs", engine, o->name);
+			plan_line(&pl->p->refusals, "the server has no storage engine %s, which the table %s needs", engine, o->name);
 	}
 }
 
@@ -264,7 +264,7 @@ static void check_history(struct my_planner *pl)
 {
 	for (size_t i = 0; i < pl->wish.tables; i++)
 		if (pl->wish.table[i].history && pl->server.number < 101100)
-			my_plan_refuse(pl, "the table %s has rows of its history, which MariaDB takes back from 10.11 on; restore the others"
+			plan_line(&pl->p->refusals, "the table %s has rows of its history, which MariaDB takes back from 10.11 on; restore the others"
 					   " with --exclude-table", pl->wish.table[i].shown);
 }
 
@@ -291,7 +291,7 @@ static void check_case(struct my_planner *pl)
 		qsort(name, n, sizeof *name, by_lower);
 	for (size_t i = 1; i < n; i++)
 		if (!strcasecmp(name[i - 1], name[i]))
-			my_plan_refuse(pl, "the tables %s and %s would be one on this server, which takes names without regard to case"
+			plan_line(&pl->p->refusals, "the tables %s and %s would be one on this server, which takes names without regard to case"
 					   " (lower_case_table_names)", name[i - 1], name[i]);
 	free(name);
 }
@@ -313,7 +313,7 @@ static enum status check_room(struct run *run, struct my_planner *pl, struct err
 	size_print(pl->p->room_needed, &need);
 	size_print(pl->p->room_free, &have);
 	if (pl->p->room_free < pl->p->room_needed)
-		my_plan_warn(pl, "about %s will be needed in %s, where %s are free", buf_str(&need), dir, buf_str(&have));
+		plan_line(&pl->p->warnings, "about %s will be needed in %s, where %s are free", buf_str(&need), dir, buf_str(&have));
 	return ST_OK;
 }
 
@@ -336,7 +336,7 @@ static enum status check_in_the_way(struct run *run, struct my_planner *pl, cons
 	if (my_foreign_from_outside(run, pl->c, name, &foreign, err))
 		return err->code;
 	for (size_t i = 0; i < foreign.len; i++)
-		my_plan_warn(pl, drop ? "%s refers to %s, which is dropped: rows are not checked against the restored ones"
+		plan_line(&pl->p->warnings, drop ? "%s refers to %s, which is dropped: rows are not checked against the restored ones"
 				      : "%s refers to %s and goes with its tables when these are set aside",
 			     foreign.item[i], name);
 	return ST_OK;

@@ -30,9 +30,9 @@ static enum status look_at(struct run *run, struct my_planner *pl, struct target
 static void refuse_table(struct my_planner *pl, struct targets *t, char *text)
 {
 	if (t->shown++ < SHOWN_MOST)
-		my_plan_refuse(pl, "%s", text);
+		plan_line(&pl->p->refusals, "%s", text);
 	else if (t->shown == SHOWN_MOST + 1)
-		my_plan_refuse(pl, "and so on for more tables");
+		plan_line(&pl->p->refusals, "and so on for more tables");
 	free(text);
 }
 
@@ -109,10 +109,10 @@ static void check_renamed(struct my_planner *pl, const struct targets *t)
 		if (!w->to_name)
 			continue;
 		if (my_sorted_has(&t->there, w->to_name))
-			my_plan_refuse(pl, "--rename: %s is there already in %s", w->to_name, pl->s->target);
+			plan_line(&pl->p->refusals, "--rename: %s is there already in %s", w->to_name, pl->s->target);
 		w->direct = my_sorted_has(&t->there, w->name);
 		if (w->direct)
-			my_plan_warn(pl, "%s is there: the renamed one is made without foreign keys and triggers", w->shown);
+			plan_line(&pl->p->warnings, "%s is there: the renamed one is made without foreign keys and triggers", w->shown);
 	}
 }
 
@@ -134,7 +134,7 @@ static enum status warn_of_children(struct run *run, struct my_planner *pl, cons
 	if (my_list(run, pl->c, buf_str(&sql), &children, err))
 		return err->code;
 	for (size_t i = 0; i < children.len; i++)
-		my_plan_warn(pl, "%s refers to %s: its rows are not checked against the restored ones", children.item[i], table);
+		plan_line(&pl->p->warnings, "%s refers to %s: its rows are not checked against the restored ones", children.item[i], table);
 	return ST_OK;
 }
 
@@ -147,7 +147,7 @@ static enum status check_present(struct run *run, struct my_planner *pl, const s
 		if (!my_sorted_has(&t->there, name) || (w && w->to_name))
 			continue;
 		if (!pl->q->clean) {
-			my_plan_refuse(pl, "the table %s is there in %s: take --rename %s.%s=NEW to have both, --data-only for its rows, or"
+			plan_line(&pl->p->refusals, "the table %s is there in %s: take --rename %s.%s=NEW to have both, --data-only for its rows, or"
 					   " --clean to drop it", name, pl->s->target, pl->s->scope, name);
 			continue;
 		}
@@ -168,7 +168,7 @@ static void tell_foreign(struct my_planner *pl, const struct targets *t, const s
 	my_definition_read(o->sql, pl->wish.scope, &d);
 	for (size_t i = 0; i < d.foreign.len; i++)
 		if (!my_foreign_fits(&pl->wish, &t->there, d.foreign.item[i]))
-			my_plan_warn(pl, MY_FOREIGN_LEFT, pl->s->target, o->name, d.foreign.item[i]);
+			plan_line(&pl->p->warnings, MY_FOREIGN_LEFT, pl->s->target, o->name, d.foreign.item[i]);
 }
 
 static enum status check_definitions(struct run *run, struct my_planner *pl, const struct targets *t, struct error *err)
@@ -182,7 +182,7 @@ static enum status check_definitions(struct run *run, struct my_planner *pl, con
 		if (o->kind == OBJECT_TABLE && my_load_wish_makes(&pl->wish, o))
 			tell_foreign(pl, t, o);
 		if (o->kind == OBJECT_SEQUENCE && my_load_wish_makes(&pl->wish, o) && !my_sorted_has(&t->there, o->name))
-			my_plan_step(pl, "make the sequence %s, from which a table draws", o->name);
+			plan_line(&pl->p->steps, "make the sequence %s, from which a table draws", o->name);
 	}
 	return ST_OK;
 }

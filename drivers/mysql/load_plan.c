@@ -16,44 +16,6 @@ static void planner_release(struct my_planner *pl)
 	strlist_release(&pl->mapped);
 }
 
-static void add_text(struct strlist *to, const char *fmt, va_list ap) PRINTF_LIKE(2, 0);
-static void add_text(struct strlist *to, const char *fmt, va_list ap)
-{
-	char *text = xvasprintf(fmt, ap);
-
-	if (strlist_has(to, text))
-		free(text);
-	else
-		strlist_take(to, text);
-}
-
-void my_plan_step(struct my_planner *pl, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	add_text(&pl->p->steps, fmt, ap);
-	va_end(ap);
-}
-
-void my_plan_warn(struct my_planner *pl, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	add_text(&pl->p->warnings, fmt, ap);
-	va_end(ap);
-}
-
-void my_plan_refuse(struct my_planner *pl, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	add_text(&pl->p->refusals, fmt, ap);
-	va_end(ap);
-}
-
 /* ---- names ---- */
 
 static enum status look(struct run *run, struct my_planner *pl, const char *name, struct my_database_state *st, struct error *err)
@@ -81,7 +43,7 @@ static enum status beside(struct run *run, struct my_planner *pl, const char *wa
 	s->empty = st.empty;
 	/* A copy that is complete has lost its mark; its name with the run is enough for the run that made it. */
 	if (st.exists && !st.empty && !st.ours && !pl->q->resumed)
-		my_plan_refuse(pl, "the database %s is there already and not of this restore", s->target);
+		plan_line(&pl->p->refusals, "the database %s is there already and not of this restore", s->target);
 	if (!pl->q->in_place)
 		return ST_OK;
 	s->replaces = xstrdup(wanted);
@@ -90,7 +52,7 @@ static enum status beside(struct run *run, struct my_planner *pl, const char *wa
 	if (my_database_exists(run, pl->c, s->aside, &taken, err))
 		return err->code;
 	if (taken && !pl->q->resumed)
-		my_plan_refuse(pl, "the database %s is there already: nothing can be set aside under that name", s->aside);
+		plan_line(&pl->p->refusals, "the database %s is there already: nothing can be set aside under that name", s->aside);
 	return ST_OK;
 }
 
@@ -115,7 +77,7 @@ static enum status name_full(struct run *run, struct my_planner *pl, const char 
 	if ((told || pl->q->scratch) && !pl->q->in_place) {
 		s->exists = true;
 		set_target(s, xstrdup(wanted), false);
-		my_plan_refuse(pl, "the database %s is there and not empty; name another, or take --in-place to put the restored one"
+		plan_line(&pl->p->refusals, "the database %s is there and not empty; name another, or take --in-place to put the restored one"
 				   " in its place", wanted);
 		return ST_OK;
 	}
@@ -159,14 +121,14 @@ static enum status name_for_tables(struct run *run, struct my_planner *pl, const
 	const struct my_mark m = {wanted, pl->q->run};
 
 	if (pl->q->in_place)
-		my_plan_refuse(pl, "--in-place exchanges whole databases: leave --table and --data-only out, or leave it out");
+		plan_line(&pl->p->refusals, "--in-place exchanges whole databases: leave --table and --data-only out, or leave it out");
 	if (look(run, pl, wanted, &st, err) || (st.ours && my_mark_state(run, pl->c, &m, "created", &created, err)))
 		return err->code;
 	s->exists = st.exists;
 	s->empty = st.empty;
 	set_target(s, xstrdup(wanted), created || (!st.exists && pl->wish.mode == MY_LOAD_TABLES));
 	if (!st.exists && pl->wish.mode == MY_LOAD_ROWS)
-		my_plan_refuse(pl, "the database %s is not there, and --data-only makes none", wanted);
+		plan_line(&pl->p->refusals, "the database %s is not there, and --data-only makes none", wanted);
 	return ST_OK;
 }
 
@@ -192,7 +154,7 @@ static enum status choose_name(struct run *run, struct my_planner *pl, struct er
 	if (characters(wanted) > 64)
 		return error_set(err, ST_USAGE, "the name of a database has at most 64 characters: %s", wanted);
 	if (my_system_database(wanted))
-		my_plan_refuse(pl, "%s is the server's own: name another with --rename", wanted);
+		plan_line(&pl->p->refusals, "%s is the server's own: name another with --rename", wanted);
 	return pl->wish.mode == MY_LOAD_DATABASE ? name_database(run, pl, wanted, told != NULL, err)
 		: name_for_tables(run, pl, wanted, err);
 }
@@ -207,10 +169,10 @@ static void tell_rows(struct my_planner *pl)
 	for (size_t i = 0; i < pl->wish.tables; i++)
 		rows += pl->wish.table[i].rows;
 	size_print(pl->wish.raw, &size);
-	my_plan_step(pl, "load %" PRIu64 " rows (%s) of %zu tables into %s on %u connections", rows, buf_str(&size), pl->wish.tables,
+	plan_line(&pl->p->steps, "load %" PRIu64 " rows (%s) of %zu tables into %s on %u connections", rows, buf_str(&size), pl->wish.tables,
 		     pl->s->target, pl->q->jobs);
 	for (size_t i = 0; i < pl->wish.excluded.len; i++)
-		my_plan_step(pl, "leave out the rows of %s", pl->wish.excluded.item[i]);
+		plan_line(&pl->p->steps, "leave out the rows of %s", pl->wish.excluded.item[i]);
 }
 
 static void tell_scope(struct my_planner *pl)
@@ -218,19 +180,19 @@ static void tell_scope(struct my_planner *pl)
 	const struct load_scope_plan *s = pl->s;
 
 	if (s->create && s->exists)
-		my_plan_step(pl, "drop the database %s", s->target);
+		plan_line(&pl->p->steps, "drop the database %s", s->target);
 	if (s->create)
-		my_plan_step(pl, "create the database %s", s->target);
+		plan_line(&pl->p->steps, "create the database %s", s->target);
 	if (pl->wish.mode == MY_LOAD_DATABASE)
-		my_plan_step(pl, "make the definitions of %s in %s", s->scope, s->target);
+		plan_line(&pl->p->steps, "make the definitions of %s in %s", s->scope, s->target);
 	tell_rows(pl);
 	if (pl->wish.mode != MY_LOAD_ROWS)
-		my_plan_step(pl, "build indexes and constraints in %s on %u connections", s->target, pl->q->jobs);
+		plan_line(&pl->p->steps, "build indexes and constraints in %s on %u connections", s->target, pl->q->jobs);
 	for (size_t i = 0; i < pl->wish.tables; i++)
 		if (pl->wish.table[i].to_name && pl->wish.mode != MY_LOAD_ROWS)
-			my_plan_step(pl, "name the table %s %s", pl->wish.table[i].shown, pl->wish.table[i].to_name);
+			plan_line(&pl->p->steps, "name the table %s %s", pl->wish.table[i].shown, pl->wish.table[i].to_name);
 	if (s->replaces)
-		my_plan_step(pl, "put %s in the place of %s, which stays as %s", s->target, s->replaces, s->aside);
+		plan_line(&pl->p->steps, "put %s in the place of %s, which stays as %s", s->target, s->replaces, s->aside);
 }
 
 static enum status plan_scope(struct run *run, struct my_planner *pl, size_t i, struct error *err)
@@ -257,7 +219,7 @@ static void check_distinct(struct my_planner *pl)
 			const char *a = pl->p->scope[k].target, *b = pl->p->scope[i].target;
 
 			if (pl->server.lower_case ? !strcasecmp(a, b) : !strcmp(a, b))
-				my_plan_refuse(pl, "two databases, %s and %s, would go into %s", pl->p->scope[k].scope,
+				plan_line(&pl->p->refusals, "two databases, %s and %s, would go into %s", pl->p->scope[k].scope,
 					       pl->p->scope[i].scope, b);
 		}
 }
@@ -281,7 +243,7 @@ enum status my_load_plan(struct run *run, const struct endpoint *e, const struct
 	check_distinct(&pl);
 	for (size_t i = 0; i < pl.definers.from.len; i++)
 		if (!strlist_has(&pl.mapped, pl.definers.from.item[i]))
-			my_plan_warn(&pl, "--definers: nothing that is restored belongs to %s", pl.definers.from.item[i]);
+			plan_line(&pl.p->warnings, "--definers: nothing that is restored belongs to %s", pl.definers.from.item[i]);
 	if (my_check_binlog(run, &pl, err))
 		return err->code;
 	if ((q->clean || q->users == LOAD_USERS_ALL) && !q->scratch && p->scopes)

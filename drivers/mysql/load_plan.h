@@ -21,10 +21,6 @@ struct my_planner {
 	struct load_scope_plan *s;
 };
 
-void my_plan_step(struct my_planner *pl, const char *fmt, ...) PRINTF_LIKE(2, 3);
-void my_plan_warn(struct my_planner *pl, const char *fmt, ...) PRINTF_LIKE(2, 3);
-void my_plan_refuse(struct my_planner *pl, const char *fmt, ...) PRINTF_LIKE(2, 3);
-
 enum status my_check_server(struct run *run, struct my_planner *pl, struct error *err) MUST_CHECK;
 enum status my_check_binlog(struct run *run, struct my_planner *pl, struct error *err) MUST_CHECK; /* after all scopes have their targets */
 enum status my_check_scope(struct run *run, struct my_planner *pl, struct error *err) MUST_CHECK;

@@ -18,12 +18,12 @@ enum status check_server(struct run *run, struct planner *pl, struct error *err)
 	pl->createdb = pl->facts.superuser || (PQntuples(r) && res_bool(r, 0, 0));
 	pl->createrole = pl->facts.superuser || (PQntuples(r) && res_bool(r, 0, 1));
 	if (pl->facts.standby)
-		plan_refuse(pl, "the server is a standby: nothing can be written there");
+		plan_line(&pl->p->refusals, "the server is a standby: nothing can be written there");
 	if (archive > server)
-		plan_warn(pl, "the backup is of PostgreSQL %d, the server is %d: definitions that it does not know will end the"
+		plan_line(&pl->p->warnings, "the backup is of PostgreSQL %d, the server is %d: definitions that it does not know will end the"
 			      " restore", archive, server);
 	if (pl->facts.connections_left < pl->q->jobs + 3)
-		plan_warn(pl, "the server has about %" PRIu64 " connections left, this restore uses %u: lower --jobs",
+		plan_line(&pl->p->warnings, "the server has about %" PRIu64 " connections left, this restore uses %u: lower --jobs",
 			  pl->facts.connections_left,
 			  pl->q->jobs + 3);
 	return ST_OK;
@@ -46,16 +46,16 @@ static enum status check_roles(struct run *run, struct planner *pl, struct error
 		buf_printf(&names, "%s%s", i ? ", " : "", missing.item[i]);
 	if (pl->q->users == LOAD_USERS_NONE && !pl->q->scratch) {
 		if (pl->q->no_owner)
-			plan_warn(pl, "rights are left out, since the server lacks the roles %s", buf_str(&names));
+			plan_line(&pl->p->warnings, "rights are left out, since the server lacks the roles %s", buf_str(&names));
 		else
-			plan_refuse(pl, "the server lacks the roles %s; create them, or take --users missing or --no-owner",
+			plan_line(&pl->p->refusals, "the server lacks the roles %s; create them, or take --users missing or --no-owner",
 				    buf_str(&names));
 	} else if (!pl->createrole) {
-		plan_refuse(pl, "the server lacks the roles %s, and %s may not create roles", buf_str(&names), pl->facts.user);
+		plan_line(&pl->p->refusals, "the server lacks the roles %s, and %s may not create roles", buf_str(&names), pl->facts.user);
 	} else if (pl->q->users == LOAD_USERS_ALL) {
-		plan_step(pl, "make all recorded roles that the server lacks, with login and password hash");
+		plan_line(&pl->p->steps, "make all recorded roles that the server lacks, with login and password hash");
 	} else {
-		plan_step(pl, "make the roles %s without login", buf_str(&names));
+		plan_line(&pl->p->steps, "make the roles %s without login", buf_str(&names));
 	}
 	return ST_OK;
 }
@@ -83,7 +83,7 @@ static enum status check_owners(struct run *run, struct planner *pl, struct erro
 		       &others, err))
 		return err->code;
 	if (others)
-		plan_refuse(pl, "%s is no superuser and no member of the owners %s: restore with --no-owner, then all belongs to"
+		plan_line(&pl->p->refusals, "%s is no superuser and no member of the owners %s: restore with --no-owner, then all belongs to"
 				" %s", pl->facts.user, others,
 			    pl->facts.user);
 	return ST_OK;
@@ -122,11 +122,11 @@ static enum status check_extensions(struct run *run, struct planner *pl, struct 
 						   name), &has, err))
 			return err->code;
 		if (!has)
-			plan_refuse(pl, "the extension %s %s is not installed on the server", name, version);
+			plan_line(&pl->p->refusals, "the extension %s %s is not installed on the server", name, version);
 		else if (needs_preload(name) && preloaded && !strstr(preloaded, name))
-			plan_refuse(pl, "the extension %s needs its library in shared_preload_libraries of the server", name);
+			plan_line(&pl->p->refusals, "the extension %s needs its library in shared_preload_libraries of the server", name);
 		else if (*version && strcmp(version, has))
-			plan_warn(pl, "the extension %s had version %s, the server brings %s", name, version, has);
+			plan_line(&pl->p->warnings, "the extension %s had version %s, the server brings %s", name, version, has);
 	}
 	return ST_OK;
 }
@@ -151,7 +151,7 @@ static enum status check_libc(struct run *run, struct planner *pl, const char *l
 	(void)!conn_command(run, pl->admin, "ROLLBACK", &ignored);
 	if (!strcmp(why.native, "42501") || !strcmp(why.native, "25006"))
 		return ST_OK; /* it may not be tried here */
-	plan_refuse(pl, "the locale %s of the database %s is not on the server; install it, or create %s there yourself with"
+	plan_line(&pl->p->refusals, "the locale %s of the database %s is not on the server; install it, or create %s there yourself with"
 			" another one: an empty database "
 			"is restored into as it is", locale, pl->s->scope, pl->s->target);
 	return ST_OK;
@@ -165,11 +165,11 @@ static enum status check_locale(struct run *run, struct planner *pl, struct erro
 	if (!pl->s->create || pl->q->scratch)
 		return ST_OK;
 	if (icu && pl->admin->version < 150000)
-		plan_warn(pl, "the database %s sorts text by ICU (%s), which this server cannot do for a whole database: it will"
+		plan_line(&pl->p->warnings, "the database %s sorts text by ICU (%s), which this server cannot do for a whole database: it will"
 			      " sort by %s", d->name,
 			  d->locale ? d->locale : "", d->collate);
 	if (builtin && pl->admin->version < 170000)
-		plan_warn(pl, "the database %s uses PostgreSQL's own locale %s, which this server lacks: it will sort by %s",
+		plan_line(&pl->p->warnings, "the database %s uses PostgreSQL's own locale %s, which this server lacks: it will sort by %s",
 			  d->name, d->locale ? d->locale : "",
 			  d->collate);
 	if (check_libc(run, pl, d->collate, err))
@@ -195,7 +195,7 @@ static enum status check_tablespaces(struct run *run, struct planner *pl, struct
 			       &r, err))
 			return err->code;
 		if (!PQntuples(r))
-			plan_warn(pl, "the server has no tablespace %s: what was in a tablespace goes into the default one",
+			plan_line(&pl->p->warnings, "the server has no tablespace %s: what was in a tablespace goes into the default one",
 				  seen.item[i]);
 	}
 	return ST_OK;
@@ -218,7 +218,7 @@ static enum status check_room(struct run *run, struct planner *pl, struct error 
 	size_print(pl->p->room_needed, &need);
 	size_print(pl->p->room_free, &have);
 	if (pl->p->room_free < pl->p->room_needed)
-		plan_warn(pl, "about %s will be needed in %s, where %s are free", buf_str(&need), dir, buf_str(&have));
+		plan_line(&pl->p->warnings, "about %s will be needed in %s, where %s are free", buf_str(&need), dir, buf_str(&have));
 	return ST_OK;
 }
 
@@ -243,20 +243,20 @@ static enum status check_in_the_way(struct run *run, struct planner *pl, const c
 	if (!PQntuples(r))
 		return ST_OK;
 	if (res_u64(r, 0, 0))
-		plan_step(pl, "end %" PRIu64 " sessions of the database %s", res_u64(r, 0, 0), name);
+		plan_line(&pl->p->steps, "end %" PRIu64 " sessions of the database %s", res_u64(r, 0, 0), name);
 	if (res_u64(r, 0, 1))
-		plan_refuse(pl, "the database %s has %" PRIu64 " prepared transactions: commit or roll them back first", name,
+		plan_line(&pl->p->refusals, "the database %s has %" PRIu64 " prepared transactions: commit or roll them back first", name,
 			    res_u64(r, 0, 1));
 	if (res_text(r, 0, 2) && drop)
-		plan_refuse(pl, "the database %s has replication slots (%s): drop them first", name, res_text(r, 0, 2));
+		plan_line(&pl->p->refusals, "the database %s has replication slots (%s): drop them first", name, res_text(r, 0, 2));
 	else if (res_text(r, 0, 2))
-		plan_warn(pl, "the replication slots %s stay with the old database", res_text(r, 0, 2));
+		plan_line(&pl->p->warnings, "the replication slots %s stay with the old database", res_text(r, 0, 2));
 	if (res_text(r, 0, 3) && drop)
-		plan_refuse(pl, "the database %s has subscriptions (%s), which must be dropped before it", name, res_text(r, 0, 3));
+		plan_line(&pl->p->refusals, "the database %s has subscriptions (%s), which must be dropped before it", name, res_text(r, 0, 3));
 	else if (res_text(r, 0, 3))
-		plan_warn(pl, "the subscriptions %s of the old database go on there: disable them", res_text(r, 0, 3));
+		plan_line(&pl->p->warnings, "the subscriptions %s of the old database go on there: disable them", res_text(r, 0, 3));
 	if (!res_bool(r, 0, 4) && !pl->facts.superuser)
-		plan_refuse(pl, "%s does not own the database %s", pl->facts.user, name);
+		plan_line(&pl->p->refusals, "%s does not own the database %s", pl->facts.user, name);
 	return ST_OK;
 }
 
@@ -272,7 +272,7 @@ static void warn_of_subscriptions(struct planner *pl)
 {
 	for (size_t i = 0; pl->wish.mode == LOAD_DATABASE && i < pl->toc.entries; i++)
 		if (toc_is(&pl->toc.entry[i], "SUBSCRIPTION"))
-			plan_warn(pl, "the subscription %s will be made without a connection and not enabled",
+			plan_line(&pl->p->warnings, "the subscription %s will be made without a connection and not enabled",
 				  pl->toc.entry[i].tag);
 }
 
@@ -281,7 +281,7 @@ enum status check_scope(struct run *run, struct planner *pl, struct error *err)
 	const struct load_scope_plan *s = pl->s;
 
 	if (s->create && !pl->createdb)
-		plan_refuse(pl, "%s may not create databases: ALTER ROLE %s CREATEDB, or create %s yourself, empty", pl->facts.user,
+		plan_line(&pl->p->refusals, "%s may not create databases: ALTER ROLE %s CREATEDB, or create %s yourself, empty", pl->facts.user,
 			    pl->facts.user, s->target);
 	if (check_roles(run, pl, err) || check_owners(run, pl, err) || check_extensions(run, pl, err) ||
 	    check_locale(run, pl, err) || check_tablespaces(run, pl, err) ||

@@ -69,9 +69,9 @@ static enum status look_at(struct run *run, struct planner *pl, struct conn *c, 
 static void refuse_table(struct planner *pl, struct targets *t, char *text)
 {
 	if (t->shown++ < SHOWN_MOST)
-		plan_refuse(pl, "%s", text);
+		plan_line(&pl->p->refusals, "%s", text);
 	else if (t->shown == SHOWN_MOST + 1)
-		plan_refuse(pl, "and so on for more tables");
+		plan_line(&pl->p->refusals, "and so on for more tables");
 	free(text);
 }
 
@@ -144,7 +144,7 @@ static enum status check_triggers(struct run *run, struct planner *pl, struct co
 	if (why.code == ST_CANCELLED || why.code == ST_DEADLINE || why.code == ST_UNREACHABLE)
 		return error_move(err, &why);
 	(void)!conn_command(run, c, "ROLLBACK", &ignored);
-	plan_refuse(pl, "%s has triggers or foreign keys, and %s may not keep them still while rows are loaded: restore as a"
+	plan_line(&pl->p->refusals, "%s has triggers or foreign keys, and %s may not keep them still while rows are loaded: restore as a"
 			" superuser%s",
 		    pl->wish.table[i].shown, pl->facts.user, c->version >= 150000
 			    ? ", or GRANT SET ON PARAMETER session_replication_role" : "");
@@ -170,7 +170,7 @@ static enum status check_rows(struct run *run, struct planner *pl, struct conn *
 			check_columns(pl, &t, i);
 	}
 	if (json_integer_value(pl->wish.db.large_objects) > 0 && !pl->q->tables->len)
-		plan_warn(pl, "large objects are not restored by --data-only: they have no table that they belong to");
+		plan_line(&pl->p->warnings, "large objects are not restored by --data-only: they have no table that they belong to");
 	return check_empty(run, pl, c, &t, err) || check_triggers(run, pl, c, &t, err) ? err->code : ST_OK;
 }
 
@@ -193,9 +193,9 @@ static enum status check_renamed(struct run *run, struct planner *pl, struct con
 			       &r, err))
 			return err->code;
 		if (!res_bool(r, 0, 0))
-			plan_refuse(pl, "--rename: there is no schema %s in %s", t->to_schema, pl->s->target);
+			plan_line(&pl->p->refusals, "--rename: there is no schema %s in %s", t->to_schema, pl->s->target);
 		if (res_bool(r, 0, 1))
-			plan_refuse(pl, "--rename: %s.%s is there already in %s", t->to_schema, t->to_name, pl->s->target);
+			plan_line(&pl->p->refusals, "--rename: %s.%s is there already in %s", t->to_schema, t->to_name, pl->s->target);
 	}
 	return ST_OK;
 }
@@ -220,7 +220,7 @@ static enum status check_dependents(struct run *run, struct planner *pl, struct 
 		       &r, err))
 		return err->code;
 	for (int i = 0; i < PQntuples(r); i++)
-		plan_refuse(pl, "%s.%s cannot be dropped: %s depends on it; restore it under another name with --rename, or"
+		plan_line(&pl->p->refusals, "%s.%s cannot be dropped: %s depends on it; restore it under another name with --rename, or"
 				" empty it and restore its rows with --data-only",
 			    n->schema, n->table, res_text(r, i, 0));
 	return ST_OK;
@@ -239,7 +239,7 @@ static enum status check_present(struct run *run, struct planner *pl, struct con
 		if (!res_bool(r, 0, 0) || load_wish_renamed(&pl->wish, n))
 			continue;
 		if (!pl->q->clean) {
-			plan_refuse(pl, "the table %s.%s is there in %s: take --rename %s.%s=%s.NEW to have both, --data-only for"
+			plan_line(&pl->p->refusals, "the table %s.%s is there in %s: take --rename %s.%s=%s.NEW to have both, --data-only for"
 					" its rows, or --clean to drop it",
 				    n->schema, n->table, pl->s->target, n->schema, n->table, n->schema);
 			continue;
@@ -262,15 +262,15 @@ static enum status check_definitions(struct run *run, struct planner *pl, struct
 		if (pl->wish.table[i].to_name && t.table[i].exists) {
 			pl->wish.table[i].direct = true;
 			check_columns(pl, &t, i);
-			plan_warn(pl, "%s is there: the renamed one is made like it, without foreign keys and triggers",
+			plan_line(&pl->p->warnings, "%s is there: the renamed one is made like it, without foreign keys and triggers",
 				  pl->wish.table[i].shown);
 		}
 	if (load_select(run, c, &pl->wish, &pl->toc, &sel, err))
 		return err->code;
 	for (size_t i = 0; i < sel.left_out.len; i++)
-		plan_warn(pl, "%s", sel.left_out.item[i]);
+		plan_line(&pl->p->warnings, "%s", sel.left_out.item[i]);
 	for (size_t i = 0; i < sel.brought.len; i++)
-		plan_step(pl, "%s", sel.brought.item[i]);
+		plan_line(&pl->p->steps, "%s", sel.brought.item[i]);
 	return ST_OK;
 }
 

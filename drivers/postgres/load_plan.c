@@ -11,44 +11,6 @@ static void planner_release(struct planner *pl)
 	spool_freep(&pl->dump);
 }
 
-static void add_text(struct strlist *to, const char *fmt, va_list ap) PRINTF_LIKE(2, 0);
-static void add_text(struct strlist *to, const char *fmt, va_list ap)
-{
-	char *text = xvasprintf(fmt, ap);
-
-	if (strlist_has(to, text))
-		free(text);
-	else
-		strlist_take(to, text);
-}
-
-void plan_step(struct planner *pl, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	add_text(&pl->p->steps, fmt, ap);
-	va_end(ap);
-}
-
-void plan_warn(struct planner *pl, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	add_text(&pl->p->warnings, fmt, ap);
-	va_end(ap);
-}
-
-void plan_refuse(struct planner *pl, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	add_text(&pl->p->refusals, fmt, ap);
-	va_end(ap);
-}
-
 /* ---- names ---- */
 
 static enum status look(struct run *run, struct planner *pl, const char *name, struct database_state *st, struct error *err)
@@ -86,7 +48,7 @@ static enum status beside(struct run *run, struct planner *pl, const char *wante
 	s->empty = st.empty;
 	/* A copy that is complete has lost its mark; its name with the run is enough for the run that made it. */
 	if (st.exists && !st.empty && !st.ours && !pl->q->resumed)
-		plan_refuse(pl, "the database %s is there already and not of this restore", s->target);
+		plan_line(&pl->p->refusals, "the database %s is there already and not of this restore", s->target);
 	if (!pl->q->in_place)
 		return ST_OK;
 	s->replaces = xstrdup(wanted);
@@ -95,7 +57,7 @@ static enum status beside(struct run *run, struct planner *pl, const char *wante
 	if (database_exists(run, pl->admin, s->aside, &taken, err))
 		return err->code;
 	if (taken && !pl->q->resumed)
-		plan_refuse(pl, "the database %s is there already: nothing can be set aside under that name", s->aside);
+		plan_line(&pl->p->refusals, "the database %s is there already: nothing can be set aside under that name", s->aside);
 	return ST_OK;
 }
 
@@ -106,7 +68,7 @@ static void name_empty(struct planner *pl, const char *wanted, const struct data
 	s->exists = s->empty = true;
 	set_target(s, xstrdup(wanted), pl->q->scratch);
 	if (!s->create && strcmp(st->encoding, pl->wish.db.encoding))
-		plan_refuse(pl, "the database %s is empty but has the encoding %s, the backup %s: drop it, or name another with"
+		plan_line(&pl->p->refusals, "the database %s is empty but has the encoding %s, the backup %s: drop it, or name another with"
 				" --rename", wanted, st->encoding,
 			    pl->wish.db.encoding);
 }
@@ -124,7 +86,7 @@ static enum status name_full(struct run *run, struct planner *pl, const char *wa
 	if ((told || pl->q->scratch) && !pl->q->in_place) {
 		s->exists = true;
 		set_target(s, xstrdup(wanted), false);
-		plan_refuse(pl, "the database %s is there and not empty; name another, or take --in-place to put the restored one"
+		plan_line(&pl->p->refusals, "the database %s is there and not empty; name another, or take --in-place to put the restored one"
 				" in its place", wanted);
 		return ST_OK;
 	}
@@ -142,7 +104,7 @@ static enum status name_database(struct run *run, struct planner *pl, const char
 	if (st.exists && !st.allows) {
 		s->exists = true;
 		set_target(s, xstrdup(wanted), false);
-		plan_refuse(pl, "the database %s takes no connections", wanted);
+		plan_line(&pl->p->refusals, "the database %s takes no connections", wanted);
 		return ST_OK;
 	}
 	if (st.exists && st.ours) {
@@ -170,16 +132,16 @@ static enum status name_for_tables(struct run *run, struct planner *pl, const ch
 	CLEANUP(database_state_release) struct database_state st = DATABASE_STATE_INIT;
 
 	if (pl->q->in_place)
-		plan_refuse(pl, "--in-place exchanges whole databases: leave --table and --data-only out, or leave it out");
+		plan_line(&pl->p->refusals, "--in-place exchanges whole databases: leave --table and --data-only out, or leave it out");
 	if (look(run, pl, wanted, &st, err))
 		return err->code;
 	s->exists = st.exists;
 	s->empty = st.empty;
 	set_target(s, xstrdup(wanted), !st.exists && pl->wish.mode == LOAD_TABLES);
 	if (!st.exists && pl->wish.mode == LOAD_ROWS)
-		plan_refuse(pl, "the database %s is not there, and --data-only makes none", wanted);
+		plan_line(&pl->p->refusals, "the database %s is not there, and --data-only makes none", wanted);
 	if (st.exists && !st.allows)
-		plan_refuse(pl, "the database %s takes no connections", wanted);
+		plan_line(&pl->p->refusals, "the database %s takes no connections", wanted);
 	return ST_OK;
 }
 
@@ -193,7 +155,7 @@ static enum status choose_name(struct run *run, struct planner *pl, struct error
 	if (strlen(wanted) > 63)
 		return error_set(err, ST_USAGE, "the name of a database has at most 63 bytes: %s", wanted);
 	if (!strncmp(wanted, "template", 8) && (!strcmp(wanted + 8, "0") || !strcmp(wanted + 8, "1")))
-		plan_refuse(pl, "%s is the server's own template: name another with --rename", wanted);
+		plan_line(&pl->p->refusals, "%s is the server's own template: name another with --rename", wanted);
 	return pl->wish.mode == LOAD_DATABASE ? name_database(run, pl, wanted, told != NULL, err)
 		: name_for_tables(run, pl, wanted, err);
 }
@@ -208,12 +170,12 @@ static void tell_rows(struct planner *pl)
 	for (size_t i = 0; i < pl->wish.tables; i++)
 		rows += pl->wish.table[i].rows;
 	size_print(pl->wish.raw, &size);
-	plan_step(pl, "load %" PRIu64 " rows (%s) of %zu tables into %s on %u connections", rows, buf_str(&size), pl->wish.tables,
+	plan_line(&pl->p->steps, "load %" PRIu64 " rows (%s) of %zu tables into %s on %u connections", rows, buf_str(&size), pl->wish.tables,
 		  pl->s->target, pl->q->jobs);
 	for (size_t i = 0; i < pl->wish.excluded.len; i++) {
 		char *sep = strchr(pl->wish.excluded.item[i], '\001');
 
-		plan_step(pl, "leave out the rows of %.*s.%s", (int)(sep - pl->wish.excluded.item[i]), pl->wish.excluded.item[i],
+		plan_line(&pl->p->steps, "leave out the rows of %.*s.%s", (int)(sep - pl->wish.excluded.item[i]), pl->wish.excluded.item[i],
 			  sep + 1);
 	}
 }
@@ -223,21 +185,21 @@ static void tell_scope(struct planner *pl)
 	const struct load_scope_plan *s = pl->s;
 
 	if (s->create && s->exists)
-		plan_step(pl, "drop the database %s", s->target);
+		plan_line(&pl->p->steps, "drop the database %s", s->target);
 	if (s->create)
-		plan_step(pl, "create the database %s (%s, %s)", s->target, pl->wish.db.encoding,
+		plan_line(&pl->p->steps, "create the database %s (%s, %s)", s->target, pl->wish.db.encoding,
 			  pl->wish.db.locale ? pl->wish.db.locale : pl->wish.db.collate);
 	if (pl->wish.mode == LOAD_DATABASE)
-		plan_step(pl, "make the definitions of %s in %s", s->scope, s->target);
+		plan_line(&pl->p->steps, "make the definitions of %s in %s", s->scope, s->target);
 	tell_rows(pl);
 	if (pl->wish.mode != LOAD_ROWS)
-		plan_step(pl, "build indexes and constraints in %s on %u connections", s->target, pl->q->jobs);
+		plan_line(&pl->p->steps, "build indexes and constraints in %s on %u connections", s->target, pl->q->jobs);
 	for (size_t i = 0; i < pl->wish.tables; i++)
 		if (pl->wish.table[i].to_name && pl->wish.mode != LOAD_ROWS)
-			plan_step(pl, "name the table %s %s.%s", pl->wish.table[i].shown, pl->wish.table[i].to_schema,
+			plan_line(&pl->p->steps, "name the table %s %s.%s", pl->wish.table[i].shown, pl->wish.table[i].to_schema,
 				  pl->wish.table[i].to_name);
 	if (s->replaces)
-		plan_step(pl, "put %s in the place of %s, which stays as %s", s->target, s->replaces, s->aside);
+		plan_line(&pl->p->steps, "put %s in the place of %s, which stays as %s", s->target, s->replaces, s->aside);
 }
 
 static enum status plan_scope(struct run *run, struct planner *pl, size_t i, struct error *err)
@@ -265,7 +227,7 @@ static void check_distinct(struct planner *pl)
 	for (size_t i = 0; i < pl->p->scopes; i++)
 		for (size_t k = 0; k < i; k++)
 			if (!strcmp(pl->p->scope[i].target, pl->p->scope[k].target))
-				plan_refuse(pl, "two databases, %s and %s, would go into %s", pl->p->scope[k].scope,
+				plan_line(&pl->p->refusals, "two databases, %s and %s, would go into %s", pl->p->scope[k].scope,
 					    pl->p->scope[i].scope, pl->p->scope[i].target);
 }
 

@@ -20,10 +20,6 @@ struct planner {
 	struct toc toc;
 };
 
-void plan_step(struct planner *pl, const char *fmt, ...) PRINTF_LIKE(2, 3);
-void plan_warn(struct planner *pl, const char *fmt, ...) PRINTF_LIKE(2, 3);
-void plan_refuse(struct planner *pl, const char *fmt, ...) PRINTF_LIKE(2, 3);
-
 enum status check_server(struct run *run, struct planner *pl, struct error *err) MUST_CHECK;
 enum status check_scope(struct run *run, struct planner *pl, struct error *err) MUST_CHECK;
 enum status check_tables(struct run *run, struct planner *pl, struct error *err) MUST_CHECK;
