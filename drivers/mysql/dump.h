@@ -40,6 +40,7 @@ struct my_listing {
 	struct my_listed *table; /* by name */
 	size_t tables;
 	struct hash128 state;    /* of all tables without their columns */
+	bool young;              /* a table was made or altered in this very second: were it altered again, its state might stay the same */
 };
 #define MY_LISTING_INIT {0}
 /* Tables by name, without columns and keys. */

@@ -71,7 +71,7 @@ static bool is_definition_only(const char *engine)
 	return false;
 }
 
-enum { TABLE_NAME, TABLE_TYPE, TABLE_ENGINE, TABLE_TIME, TABLE_OPTIONS, TABLE_STATE_FIELDS, TABLE_BYTES = TABLE_STATE_FIELDS, TABLE_ROWS, TABLE_COMMENT };
+enum { TABLE_NAME, TABLE_TYPE, TABLE_ENGINE, TABLE_TIME, TABLE_OPTIONS, TABLE_STATE_FIELDS, TABLE_BYTES = TABLE_STATE_FIELDS, TABLE_ROWS, TABLE_COMMENT, TABLE_YOUNG };
 
 static enum status add_table(void *ctx, char *const *field, const unsigned long *len UNUSED, unsigned fields UNUSED, struct error *err)
 {
@@ -95,6 +95,7 @@ static enum status add_table(void *ctx, char *const *field, const unsigned long 
 	};
 	add_state(&t->state, field, TABLE_STATE_FIELDS);
 	l->state = hash128_add(l->state, t->state);
+	l->young = l->young || my_field_u64(field[TABLE_YOUNG]);
 	return ST_OK;
 }
 
@@ -111,7 +112,9 @@ enum status my_list_tables(struct run *run, struct my_conn *c, const char *datab
 	CLEANUP(buf_release) struct buf sql = BUF_INIT;
 
 	my_listing_release(l);
-	buf_puts(&sql, "SELECT TABLE_NAME, TABLE_TYPE, ENGINE, CREATE_TIME, CREATE_OPTIONS, DATA_LENGTH, TABLE_ROWS, TABLE_COMMENT"
+	/* CREATE_TIME has whole seconds, by a clock of the file system that may be some milliseconds late. */
+	buf_puts(&sql, "SELECT TABLE_NAME, TABLE_TYPE, ENGINE, CREATE_TIME, CREATE_OPTIONS, DATA_LENGTH, TABLE_ROWS, TABLE_COMMENT,"
+		       " COALESCE(CREATE_TIME > NOW(6) - INTERVAL 1020000 MICROSECOND AND CREATE_TIME <= NOW(6), 0)"
 		       " FROM information_schema.TABLES");
 	put_where(&sql, database);
 	buf_puts(&sql, " AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')");
