@@ -81,6 +81,8 @@ struct dump_info {
 	char *identity, *version, *role;
 	struct instant data_time;
 	struct strlist scopes;       /* names; each becomes db/<name>/ */
+	bool has_log;                /* the last scope is no database but a log: every change from before the first row was read until its snapshot,
+	                              * to which a restore brings all databases. Its snapshot and position are recorded as those of all */
 	struct strlist uncovered;    /* databases of the server that the request leaves out, but not by an exclude pattern */
 	struct strlist tools;        /* client tools used: "pg_dump 15.20" */
 	char *oldest_client;         /* oldest stock client that reads the result */

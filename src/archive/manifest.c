@@ -78,6 +78,8 @@ static void set_scopes(json_t *j, const struct manifest *m, const struct limits 
 		set_text(o, "name", s->name, l);
 		js_set_time(o, "snapshot", s->snapshot);
 		set_text(o, "position", s->position, l);
+		if (s->log)
+			js_set_bool(o, "log", true);
 		js_set_u64(o, "objects", s->objects);
 		js_set_u64(o, "rows", s->rows);
 		js_set_u64(o, "raw", s->raw);
@@ -346,6 +348,7 @@ static enum status get_scopes(const json_t *j, struct manifest *m, struct error 
 		struct manifest_scope *s = &m->scope[m->scopes];
 
 		s->snapshot = js_opt_time(o, "snapshot");
+		s->log = js_opt_bool(o, "log", false);
 		s->objects = js_opt_u64(o, "objects", 0);
 		s->rows = js_opt_u64(o, "rows", 0);
 		s->raw = js_opt_u64(o, "raw", 0);

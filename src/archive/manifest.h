@@ -15,6 +15,7 @@ struct manifest_scope {
 	char *name;
 	struct instant snapshot; /* when the snapshot was taken */
 	char *position;          /* LSN, GTID ..., as the driver writes it; NULL none */
+	bool log;                /* no database: a log by which the others are brought to one moment */
 	uint64_t objects, rows, raw;
 };
 struct manifest_object {

@@ -137,13 +137,15 @@ static void describe(struct backing_up *b)
 		}
 }
 
+static bool is_log(const struct backing_up *b, size_t scope) { return b->info.has_log && scope + 1 == b->info.scopes.len; }
+
 static void print_plan(struct backing_up *b)
 {
 	struct buf *p = &b->r->plan;
 
 	buf_printf(p, "source %s: %s %s, %s, server %s\n", b->q->source->name, b->q->source->driver->name, b->info.version, b->info.role, b->info.identity);
 	for (size_t i = 0; i < b->info.scopes.len; i++)
-		buf_printf(p, "database %s\n", b->info.scopes.item[i]);
+		buf_printf(p, "%s %s\n", is_log(b, i) ? "log" : "database", b->info.scopes.item[i]);
 	for (size_t i = 0; i < b->info.tools.len; i++)
 		buf_printf(p, "uses %s\n", b->info.tools.item[i]);
 	for (size_t i = 0; i < b->write.stores.opened; i++)
@@ -173,12 +175,25 @@ static void sum_scope(struct backing_up *b, const char *name, const struct dump_
 		to->objects++;
 		to->rows += sum.rows;
 		to->raw += sum.raw;
-		if (!sum.rows)
+		if (!sum.rows || to->log)
 			continue;
 		b->r->manifest.nonempty_tables++;
 		CLEANUP(cstr_release) char *key = xasprintf("%s\t%s", name, dump_plan_object_name(plan, (uint32_t)i));
 		js_set_u64(b->rows, key, sum.rows);
 	}
+}
+
+/* The log, which is the last scope, brings all others to its own moment. */
+static void take_log_moment(struct manifest *m)
+{
+	const struct manifest_scope *log = &m->scope[m->scopes - 1];
+
+	for (size_t i = 0; i + 1 < m->scopes; i++) {
+		free(m->scope[i].position);
+		m->scope[i].position = log->position ? xstrdup(log->position) : NULL;
+		m->scope[i].snapshot = log->snapshot;
+	}
+	m->data_time = log->snapshot;
 }
 
 static enum status dump_scope(struct backing_up *b, size_t i, struct error *err)
@@ -201,14 +216,16 @@ static enum status dump_scope(struct backing_up *b, size_t i, struct error *err)
 	if (failpoint("backup.scope.begun", err) || dump_pipeline_run(b->pipeline, plan, &calls, err))
 		return err->code;
 	atomic_store(&b->env->progress->phase, "schema");
-	if (write_inventory(b, &entries, err) || d->scope_end(&b->run, b->dump, &entries, err))
+	if ((!is_log(b, i) && write_inventory(b, &entries, err)) || d->scope_end(&b->run, b->dump, &entries, err))
 		return err->code;
 	m->scope = xrealloc(m->scope, (m->scopes + 1) * sizeof *m->scope);
 	struct manifest_scope *s = &m->scope[m->scopes++];
-	*s = (struct manifest_scope){.name = xstrdup(name), .snapshot = info.snapshot};
+	*s = (struct manifest_scope){.name = xstrdup(name), .snapshot = info.snapshot, .log = is_log(b, i)};
 	s->position = info.position ? xstrdup(info.position) : NULL;
 	sum_scope(b, name, plan, s);
-	if (!m->data_time.us || (info.snapshot.us && !strcmp(m->server_role, "primary") && info.snapshot.us < m->data_time.us))
+	if (s->log)
+		take_log_moment(m);
+	else if (!m->data_time.us || (info.snapshot.us && !strcmp(m->server_role, "primary") && info.snapshot.us < m->data_time.us))
 		m->data_time = info.snapshot;
 	return ST_OK;
 }
@@ -238,7 +255,7 @@ static enum status write_archive(struct backing_up *b, struct error *err)
 		return err->code;
 	for (size_t i = 0; i < b->info.scopes.len; i++)
 		if (dump_scope(b, i, err))
-			return error_add(err, "database %s", b->info.scopes.item[i]);
+			return error_add(err, "%s %s", is_log(b, i) ? "log" : "database", b->info.scopes.item[i]);
 	return ST_OK;
 }
 

@@ -48,7 +48,7 @@ struct table_flag {
 static bool has_scope(const struct manifest *m, const char *name)
 {
 	for (size_t i = 0; i < m->scopes; i++)
-		if (!strcmp(m->scope[i].name, name))
+		if (!m->scope[i].log && !strcmp(m->scope[i].name, name))
 			return true;
 	return false;
 }
@@ -100,7 +100,9 @@ static enum status take_scopes(struct restoring *x, const struct strlist *databa
 	CLEANUP(buf_release) struct buf known = BUF_INIT;
 
 	for (size_t i = 0; i < m->scopes; i++) {
-		buf_printf(&known, "%s%s", i ? ", " : "", m->scope[i].name);
+		if (m->scope[i].log)
+			continue;
+		buf_printf(&known, "%s%s", known.len ? ", " : "", m->scope[i].name);
 		if (!databases->len || is_among(databases, m->scope[i].name))
 			strlist_add(&x->scopes, m->scope[i].name);
 	}
@@ -109,7 +111,7 @@ static enum status take_scopes(struct restoring *x, const struct strlist *databa
 		bool found = false;
 
 		for (size_t k = 0; k < m->scopes && !found; k++)
-			found = is_among(&one, m->scope[k].name);
+			found = !m->scope[k].log && is_among(&one, m->scope[k].name);
 		if (!found)
 			return error_set(err, ST_NOT_FOUND, "backup %s has no database %s; it has: %s", m->id, databases->item[i], buf_str(&known));
 	}

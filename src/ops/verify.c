@@ -112,9 +112,11 @@ static void choose_names(struct verifying *v)
 
 	v->rename = xcalloc(m->scopes, sizeof *v->rename);
 	for (size_t i = 0; i < m->scopes; i++) {
+		if (m->scope[i].log)
+			continue;
 		strlist_add(&v->scopes, m->scope[i].name);
 		strlist_take(&v->names, xasprintf("drtool_verify_%s_%zu", v->run_id, i));
-		v->rename[i] = (struct load_name){v->scopes.item[i], v->names.item[i]};
+		v->rename[v->scopes.len - 1] = (struct load_name){v->scopes.item[v->scopes.len - 1], v->names.item[v->names.len - 1]};
 	}
 }
 

@@ -74,6 +74,20 @@ TEST("a manifest comes back as it was written")
 	CHECK(json_object_get(j, "notes") && !json_object_get(j, "checksum"));
 }
 
+TEST("a manifest tells the log from the databases")
+{
+	CLEANUP(error_release) struct error err = ERROR_INIT;
+	CLEANUP(buf_release) struct buf b = BUF_INIT;
+	CLEANUP(manifest_release) struct manifest m = sample();
+	CLEANUP(manifest_release) struct manifest back = MANIFEST_INIT;
+
+	m.scope = xrealloc(m.scope, 2 * sizeof *m.scope);
+	m.scope[m.scopes++] = (struct manifest_scope){.name = xstrdup("local"), .log = true};
+	CHECK_OK(manifest_write(&m, &b, &err), err);
+	CHECK_OK(manifest_read(b.data, b.len, &back, &err), err);
+	CHECK(back.scopes == 2 && !back.scope[0].log && back.scope[1].log);
+}
+
 TEST("no byte of a manifest can change, go or be added unseen")
 {
 	CLEANUP(error_release) struct error err = ERROR_INIT;
