@@ -1,4 +1,4 @@
-/* Between exchange.c (which databases, the actions) and exchange_move.c (how collections change places, one by one). */
+/* Between exchange.c (which databases, the actions), exchange_move.c (how collections change places, one by one) and exchange_ttl.c. */
 #ifndef DRIVERS_MONGODB_EXCHANGE_H
 #define DRIVERS_MONGODB_EXCHANGE_H
 
@@ -25,5 +25,12 @@ enum status mo_swap_look(struct run *run, struct mo_swap *s, struct error *err) 
 /* Each goes on where a call before ended, whichever way that one went. */
 enum status mo_swap_put(struct run *run, struct mo_swap *s, struct error *err) MUST_CHECK;
 enum status mo_swap_back(struct run *run, struct mo_swap *s, struct error *err) MUST_CHECK;
+
+/* exchange_ttl.c: what is not in place loses no document to its TTL. A time that cannot be set is told and ends nothing. */
+/* Of the copy: its recorded times, when it has come into place; parked again (park), when it has gone back. */
+enum status mo_swap_ttl_loaded(struct run *run, struct mo_swap *s, bool park, struct error *err) MUST_CHECK;
+/* Of what will be set aside: its times are written down and parked before the first rename, and come back when it is in place again. */
+enum status mo_swap_ttl_park_old(struct run *run, struct mo_swap *s, struct error *err) MUST_CHECK;
+enum status mo_swap_ttl_wake_old(struct run *run, struct mo_swap *s, struct error *err) MUST_CHECK;
 
 #endif

@@ -190,74 +190,6 @@ static enum status take_place(struct run *run, struct mo_swap *s, const struct m
 	return ST_OK;
 }
 
-/* ---- TTL ---- */
-
-struct ttl {
-	struct run *run;
-	struct mo_swap *s;
-	bool park;
-};
-
-static enum status set_ttl(void *ctx, const bson_t *doc, struct error *err)
-{
-	struct ttl *t = ctx;
-	struct mo_swap *s = t->s;
-	CLEANUP(mo_doc_release) bson_t command = BSON_INITIALIZER;
-	CLEANUP(error_release) struct error why = ERROR_INIT;
-	const char *collection = mo_look_str(doc, "collection"), *index = mo_look_str(doc, "index");
-	CLEANUP(cstr_release) char *name = collection ? mo_where_collection(t->park ? &s->loaded : &s->place, collection) : NULL;
-	bson_t one, *to = &command;
-	bson_iter_t at;
-
-	if (!name || !index || !bson_iter_init_find(&at, doc, "seconds"))
-		return ST_OK;
-	BSON_APPEND_UTF8(&command, "collMod", name);
-	if (*index) {
-		BSON_APPEND_DOCUMENT_BEGIN(&command, "index", &one);
-		BSON_APPEND_UTF8(&one, "name", index);
-		to = &one;
-	}
-	if (t->park)
-		BSON_APPEND_INT32(to, "expireAfterSeconds", MO_TTL_PARKED);
-	else
-		bson_append_iter(to, "expireAfterSeconds", -1, &at);
-	if (*index)
-		bson_append_document_end(&command, &one);
-	if (!mo_change(t->run, s->c, s->place.database, &command, &why))
-		return ST_OK;
-	if (mo_conn_lost(&why))
-		return error_move(err, &why);
-	notes_add(s->e->notes, "%s.%s: expireAfterSeconds of %s could not be set to what it %s: %s", s->place.database, name,
-		  *index ? index : "the collection", t->park ? "is in a copy" : "was", error_text(&why));
-	return ST_OK;
-}
-
-/* Not inside the loop over a cursor, which holds the session. */
-static enum status keep_doc(void *ctx, const bson_t *doc, struct error *err UNUSED)
-{
-	bson_t *all = ctx;
-	char key[16];
-
-	snprintf(key, sizeof key, "%" PRIu32, bson_count_keys(all));
-	BSON_APPEND_DOCUMENT(all, key, doc);
-	return ST_OK;
-}
-
-static enum status set_all_ttl(struct run *run, struct mo_swap *s, bool park, struct error *err)
-{
-	CLEANUP(mo_doc_release) bson_t all = BSON_INITIALIZER;
-	struct ttl t = {run, s, park};
-	bson_iter_t at;
-	bson_t doc;
-
-	if (mo_mark_each(run, s->c, &s->mark, MO_MARK_TTL, keep_doc, &all, err) || !bson_iter_init(&at, &all))
-		return err->code;
-	while (bson_iter_next(&at))
-		if (mo_look_doc(&all, bson_iter_key(&at), &doc) && set_ttl(&t, &doc, err))
-			return err->code;
-	return ST_OK;
-}
-
 /* ---- both ways ---- */
 
 static void names_of(const struct mo_listing *l, struct strlist *to)
@@ -299,7 +231,8 @@ static enum status prepare(struct run *run, struct mo_swap *s, struct error *err
 
 enum status mo_swap_put(struct run *run, struct mo_swap *s, struct error *err)
 {
-	if (prepare(run, s, err) || begin_put(run, s, err) || take_place(run, s, &s->restored, &s->aside, &s->before, err))
+	if (prepare(run, s, err) || begin_put(run, s, err) || mo_swap_ttl_park_old(run, s, err) ||
+	    take_place(run, s, &s->restored, &s->aside, &s->before, err))
 		return err->code;
 	/* What the backup does not have. */
 	for (size_t i = 0; i < s->there.items; i++) {
@@ -312,7 +245,7 @@ enum status mo_swap_put(struct run *run, struct mo_swap *s, struct error *err)
 		if (move(run, s, old, &s->aside, err))
 			return err->code;
 	}
-	return set_all_ttl(run, s, false, err) ? err->code : write_state(run, s, MO_SWAP_PUT, err);
+	return mo_swap_ttl_loaded(run, s, false, err) ? err->code : write_state(run, s, MO_SWAP_PUT, err);
 }
 
 static enum status begin_back(struct run *run, struct mo_swap *s, struct error *err)
@@ -341,5 +274,7 @@ enum status mo_swap_back(struct run *run, struct mo_swap *s, struct error *err)
 		if (move(run, s, new, &s->loaded, err))
 			return err->code;
 	}
-	return set_all_ttl(run, s, true, err) ? err->code : write_state(run, s, MO_SWAP_BACK, err);
+	if (mo_swap_ttl_loaded(run, s, true, err) || mo_swap_ttl_wake_old(run, s, err))
+		return err->code;
+	return write_state(run, s, MO_SWAP_BACK, err);
 }

@@ -80,8 +80,12 @@ enum status mo_mark_drop(struct run *run, struct mo_conn *c, const struct mo_mar
 /* The recorded value of what is parked: {_id: "ttl:<collection>:<index>", seconds}. b has one (mo_ttl_of). */
 enum status mo_mark_ttl(struct run *run, struct mo_conn *c, const struct mo_mark *m, const char *collection, const bson_t *b,
 			struct error *err) MUST_CHECK;
+/* The same of what an exchange sets aside: {_id: "aside-ttl:<collection>:<index>", seconds}. */
+enum status mo_mark_aside_ttl(struct run *run, struct mo_conn *c, const struct mo_mark *m, const char *collection, const bson_t *b,
+			      struct error *err) MUST_CHECK;
 #define MO_MARK_UNIT "unit:"
 #define MO_MARK_TTL "ttl:"
+#define MO_MARK_ASIDE_TTL "aside-ttl:"
 char *mo_mark_unit_id(const struct load_unit *u); /* owned by the caller */
 enum status mo_mark_unit(struct run *run, struct mo_conn *c, const struct mo_mark *m, const struct load_unit *u, uint64_t rows,
 			 struct error *err) MUST_CHECK;

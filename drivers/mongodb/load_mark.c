@@ -157,11 +157,12 @@ enum status mo_mark_drop(struct run *run, struct mo_conn *c, const struct mo_mar
 	return mo_drop_collection(run, c, m->database, name, err);
 }
 
-enum status mo_mark_ttl(struct run *run, struct mo_conn *c, const struct mo_mark *m, const char *collection, const bson_t *b, struct error *err)
+static enum status put_ttl(struct run *run, struct mo_conn *c, const struct mo_mark *m, const char *kind, const char *collection, const bson_t *b,
+			   struct error *err)
 {
 	CLEANUP(mo_doc_release) bson_t doc = BSON_INITIALIZER;
 	const char *index = mo_look_str(b, "name");
-	CLEANUP(cstr_release) char *id = xasprintf(MO_MARK_TTL "%s:%s", collection, index ? index : "");
+	CLEANUP(cstr_release) char *id = xasprintf("%s%s:%s", kind, collection, index ? index : "");
 	bson_iter_t at;
 
 	BSON_APPEND_UTF8(&doc, "_id", id);
@@ -170,6 +171,17 @@ enum status mo_mark_ttl(struct run *run, struct mo_conn *c, const struct mo_mark
 	if (mo_ttl_of(b, &at))
 		bson_append_iter(&doc, "seconds", -1, &at);
 	return mo_mark_put(run, c, m, &doc, err);
+}
+
+enum status mo_mark_ttl(struct run *run, struct mo_conn *c, const struct mo_mark *m, const char *collection, const bson_t *b, struct error *err)
+{
+	return put_ttl(run, c, m, MO_MARK_TTL, collection, b, err);
+}
+
+enum status mo_mark_aside_ttl(struct run *run, struct mo_conn *c, const struct mo_mark *m, const char *collection, const bson_t *b,
+			      struct error *err)
+{
+	return put_ttl(run, c, m, MO_MARK_ASIDE_TTL, collection, b, err);
 }
 
 /* ---- units ---- */

@@ -238,7 +238,7 @@ TEST("MongoDB: documents of all types and sizes up to 16 MB come back byte for b
 	mo_shop_stop(&f);
 }
 
-TEST("MongoDB: TTL waits in a copy and in a server for tests, acts under its own name with a word about it, and comes back with the exchange")
+TEST("MongoDB: TTL waits in a copy, in what is set aside and in a server for tests, acts under its own name with a word about it, and comes back with the exchange")
 {
 	struct mo_shop f;
 	struct kept k;
@@ -259,10 +259,14 @@ TEST("MongoDB: TTL waits in a copy and in a server for tests, acts under its own
 	CHECK_OK(driver_mongodb.exchange(&run, &f.s.e, &q, &err), err);
 	CLEANUP(cstr_release) char *live = mo_shop_index(&f, "shop", "customers", "g");
 	CHECK_HAS(live, "\"expireAfterSeconds\" : 60");
+	CLEANUP(cstr_release) char *aside = mo_shop_index(&f, "shop", "customers" ASIDE, "g");
+	CHECK_HAS(aside, "\"expireAfterSeconds\" : 2147483647");
 	q.action = EXCHANGE_BACK;
 	CHECK_OK(driver_mongodb.exchange(&run, &f.s.e, &q, &err), err);
 	CLEANUP(cstr_release) char *again = mo_shop_index(&f, "shop", "customers" BESIDE, "g");
 	CHECK_HAS(again, "\"expireAfterSeconds\" : 2147483647");
+	CLEANUP(cstr_release) char *old = mo_shop_index(&f, "shop", "customers", "g");
+	CHECK_HAS(old, "\"expireAfterSeconds\" : 60");
 	loading_release(&l);
 
 	const struct load_name other = {"shop", "t1"};
