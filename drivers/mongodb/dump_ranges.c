@@ -217,6 +217,8 @@ static enum status give_listed(struct run *run, struct mo_dump *d, const struct 
 		CLEANUP(js_decref) json_t *facts = json_object();
 		js_set_str(facts, "format", "bson");
 		js_set_str(facts, "type", l->meta.kind == MO_TIMESERIES ? "timeseries" : "collection");
+		if (mo_is_capped(l))
+			js_set_bool(facts, "ordered", true);
 		if (give_collection(run, d, l, facts, objects, err))
 			return err->code;
 	}

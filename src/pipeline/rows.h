@@ -21,7 +21,8 @@ struct dump_object {
 	const char *const *component; /* true names for the path: {"public", "orders"} */
 	size_t components;
 	const char *ext;              /* "copy" */
-	const json_t *facts;          /* all that load and digest need: columns in dump order, format, encoding, statements. An object. */
+	const json_t *facts;          /* all that load and digest need: columns in dump order, format, encoding, statements. An object. The core looks
+	                               * at one of them: where "ordered" is true, each range is one unit of a load, so that its rows keep their order. */
 	char **folder;                /* may be NULL; else object() puts the folder of the pieces there, below the archive's top, owned by the
 	                               * caller; NULL where no archive is written. For stock commands that name it. */
 };

@@ -30,6 +30,7 @@ struct object_state {
 	struct hash128 digest;       /* as the root says */
 	struct hash128 digest_now;
 	uint64_t size;
+	bool ordered;                /* each range is one unit: its rows come in their order */
 	char *name;
 	struct range_state *range; /* by number, those that have members */
 	size_t ranges, cap;
@@ -81,6 +82,7 @@ static enum status see_object(void *ctx, const struct archive_object *o, struct 
 							.rows = o->rows,
 							.raw = o->raw,
 							.size = o->raw,
+							.ordered = js_opt_bool(o->facts, "ordered", false),
 							.digest = o->digest,
 							.name = xstrdup(o->name)};
 	for (uint32_t p = o->first_page; p <= o->last_page; p++)
@@ -138,7 +140,7 @@ static void take_part(struct listing *l, const struct object_state *o, struct ra
 	u->last_page = e->page > u->last_page ? e->page : u->last_page;
 	s->next_part = e->part + 1;
 	s->open = e->open;
-	if (!e->open && (u->raw >= UNIT_RAW || u->parts >= UNIT_PARTS))
+	if (!e->open && !o->ordered && (u->raw >= UNIT_RAW || u->parts >= UNIT_PARTS))
 		end_unit(l, s);
 }
 

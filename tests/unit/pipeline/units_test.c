@@ -8,9 +8,9 @@ struct part {
 };
 
 /* An archive of one table whose parts are stored in the order given, 1000 bytes and a row each. */
-static void store_parts(struct fake_archive *a, const struct part *part, size_t n)
+static void store_parts(struct fake_archive *a, const struct part *part, size_t n, const json_t *facts)
 {
-	const struct archive_object_spec o = {.kind = "table", .scope = "shop", .name = "t", .path = "db/shop/data/t", .ext = "copy"};
+	const struct archive_object_spec o = {.kind = "table", .scope = "shop", .name = "t", .path = "db/shop/data/t", .ext = "copy", .facts = facts};
 	CLEANUP(gzip_freep) struct gzip *z = gzip_new(GZIP_FAST);
 	CLEANUP(sha256_freep) struct sha256_state *sha = sha256_new();
 	CLEANUP(buf_release) struct buf raw = BUF_INIT;
@@ -39,15 +39,21 @@ static void store_parts(struct fake_archive *a, const struct part *part, size_t 
 
 static bool want_all(void *ctx UNUSED, const struct recorded_object *o UNUSED) { return true; }
 
-static enum status list(struct fake_archive *a, const struct part *part, size_t n, struct load_pipeline **p, struct error *err)
+static enum status list_with(struct fake_archive *a, const struct part *part, size_t n, const json_t *facts, struct load_pipeline **p,
+			     struct error *err)
 {
 	struct budget budget = fake_budget(4096, 1, 1, true);
 	struct run run = RUN_INIT;
 
-	store_parts(a, part, n);
+	store_parts(a, part, n, facts);
 	CLEANUP(archive_reader_freep) struct archive_reader *r = fake_archive_read(a);
 	const struct load_pipeline_spec spec = {.budget = &budget, .reader = r, .wants = want_all};
 	return load_pipeline_new(&run, &spec, "shop", p, err);
+}
+
+static enum status list(struct fake_archive *a, const struct part *part, size_t n, struct load_pipeline **p, struct error *err)
+{
+	return list_with(a, part, n, NULL, p, err);
 }
 
 TEST("parts may be stored in any order")
@@ -87,4 +93,27 @@ TEST("an index that lacks a part, lists one twice or ends inside a row is bad")
 
 		CHECK_ERR(list(&a, c[i].part, c[i].n, &p, &e), e, ST_BAD, c[i].text);
 	}
+}
+
+TEST("rows are loaded in many units, and in one for each range where their order counts")
+{
+	enum { MANY = 9000 };
+	struct part *parts = xcalloc(MANY, sizeof *parts);
+
+	for (uint32_t i = 0; i < MANY; i++)
+		parts[i].part = i;
+	for (int ordered = 0; ordered < 2; ordered++) {
+		CLEANUP(fake_archive_release) struct fake_archive a = FAKE_ARCHIVE_INIT;
+		CLEANUP(load_pipeline_freep) struct load_pipeline *p = NULL;
+		CLEANUP(js_decref) json_t *facts = json_object();
+		struct error e = ERROR_INIT;
+		size_t n;
+
+		js_set_bool(facts, "ordered", ordered);
+		CHECK_OK(list_with(&a, parts, MANY, facts, &p, &e), e);
+		const struct load_plan_unit *u = load_pipeline_units(p, &n);
+		CHECK_INT(n, ordered ? 1 : 2);
+		CHECK(u[0].parts == (ordered ? MANY : 8192));
+	}
+	free(parts);
 }
