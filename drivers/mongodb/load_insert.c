@@ -3,6 +3,8 @@
 #include "drivers/mongodb/look.h"
 
 #define BATCH_BYTES ((size_t)1 << 20) /* of a command with several documents */
+/* DocumentDB takes 25,000, whatever it says of itself. */
+#define BATCH_DOCUMENTS 20000u
 #define COMMAND_ROOM 1024u            /* of all but the documents */
 #define ID_SHOWN 200u
 
@@ -155,7 +157,7 @@ enum status mo_insert_add(struct run *run, struct mo_insert *in, const bson_t *d
 		return error_set(err, ST_SERVER, "the server takes documents of %" PRId32 " bytes at most; the one with _id %s of %s.%s has %" PRIu32,
 				 s->max_document, id, in->database, in->collection, doc->len);
 	}
-	if (in->open && in->n && (in->bytes + doc->len > BATCH_BYTES || in->n >= (uint32_t)s->max_batch ||
+	if (in->open && in->n && (in->bytes + doc->len > BATCH_BYTES || in->n >= min_u64(BATCH_DOCUMENTS, (uint64_t)s->max_batch) ||
 				  in->bytes + doc->len + COMMAND_ROOM > (size_t)s->max_message) &&
 	    mo_insert_flush(run, in, err))
 		return err->code;
