@@ -34,6 +34,7 @@ struct endpoint {
 	const void *params;            /* the driver's own, filled from its settings */
 	struct notes *notes;           /* what is worth saying; never NULL */
 	const char *spool_dir;         /* private 0700 folder of the run for spools and password files */
+	const char *cluster;           /* what the configuration calls the server, whatever identity it has; NULL */
 };
 
 /* ---- probe ---- */
@@ -189,6 +190,7 @@ struct driver {
 	unsigned default_port;
 	unsigned object_parts;          /* of an object's name inside a scope, divided by dots: 2 where a database has schemas, else 1 */
 	bool dotted_names;              /* and such a part may have dots itself: what follows the database's name is all of it */
+	const char *example_query;      /* what the URL of an example needs to work, "?..."; NULL: nothing */
 	const struct setting *settings; /* rows of scope source that only this driver has */
 	size_t params_size;
 	uint32_t caps;

@@ -1,9 +1,6 @@
 #include "drivers/mongodb/conn_internal.h"
 
 #define GRANTS "`drtool config grants` prints what the backup user needs."
-#define LOGIN                                                                                                               \
-	"Check user and password, and authSource in the URL: the database in which the account was made, mostly admin. A password may also come " \
-	"from password_file or password_command."
 #define MOVED "The replica set has another primary now, or the server is ending: run again."
 /* Numbers that mean more than "the server reported an error". */
 static const struct {
@@ -12,7 +9,7 @@ static const struct {
 	bool retry;
 	const char *hint;
 } meaning[] = {
-	{18, ST_AUTH, false, LOGIN},
+	{18, ST_AUTH, false, NULL},
 	{MO_UNAUTHORIZED, ST_DENIED, false, GRANTS},
 	{8000, ST_DENIED, false, GRANTS}, /* Atlas */
 	{14031, ST_NO_SPACE, false, NULL},
@@ -84,6 +81,26 @@ static bool has_retry_label(const bson_t *reply)
 	return reply && (mongoc_error_has_label(reply, "RetryableWriteError") || mongoc_error_has_label(reply, "TransientTransactionError"));
 }
 
+/* What to do where nobody may come in, by what the URL and the settings say of the login. */
+static enum status hint_login(const struct mo_conn *c, int code, struct error *err)
+{
+	const mongoc_uri_t *uri = c->cancel->url.uri;
+	const char *user = mongoc_uri_get_username(uri), *source = mongoc_uri_get_auth_source(uri), *mechanism = mongoc_uri_get_auth_mechanism(uri);
+
+	if (mechanism && !strcasecmp(mechanism, "MONGODB-X509"))
+		return code != 18 ? err->code : error_hint(err, "The subject of the certificate in tls_cert must be a user of the database $external.");
+	if (!user)
+		return error_hint(err, "Nobody is logged in: neither the URL (mongodb://USER@HOST/DATABASE?authSource=admin) nor the source's key user names one. "
+				       GRANTS);
+	if (code != 18)
+		return err->code;
+	if (strcmp(source, "admin") != 0)
+		return error_hint(err, "The user %s was looked for in the database %s. Most accounts are in admin: then the URL needs authSource=admin. Else check "
+				       "user and password.", user, source);
+	return error_hint(err, "The user %s was looked for in the database admin. Check user and password (password_file, password_command), and authSource in "
+			       "the URL where the account was made in another database.", user);
+}
+
 enum status mo_server_error(const struct mo_conn *c, int code, const char *text, const bson_t *reply, struct error *err)
 {
 	CLEANUP(buf_release) struct buf line = BUF_INIT;
@@ -97,7 +114,7 @@ enum status mo_server_error(const struct mo_conn *c, int code, const char *text,
 	err->retry = mo_number_retry(code) || has_retry_label(reply);
 	if (i >= 0 && meaning[i].hint)
 		error_hint(err, "%s", meaning[i].hint);
-	return err->code;
+	return code == 18 || code == MO_UNAUTHORIZED ? hint_login(c, code, err) : err->code;
 }
 
 static enum status link_error(struct mo_conn *c, const bson_error_t *why, struct error *err)

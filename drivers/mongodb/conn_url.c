@@ -2,6 +2,8 @@
 
 #include <ctype.h>
 #include <pthread.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #define MEMBER_WITHIN DURATION_SECONDS(5)
 
@@ -248,11 +250,22 @@ static enum status take_query(struct mo_url *u, struct part query, struct buf *t
 
 static void say_nothing(mongoc_log_level_t level UNUSED, const char *domain UNUSED, const char *message UNUSED, void *data UNUSED) {}
 
+/* libmongoc counts what it does in shared memory, which a program that is killed leaves behind, and about which the next one with its number
+ * complains. Nobody reads it: its name goes as soon as it is there. Versions 1 make it when they are loaded, later ones in mongoc_init. */
+__attribute__((constructor)) static void drop_counters(void)
+{
+	char name[32];
+
+	snprintf(name, sizeof name, "/mongoc-%d", (int)getpid());
+	(void)shm_unlink(name);
+}
+
 /* Once, before anything else is asked of it. The library is never ended: a thread may still be in it when the program ends. */
 static void begin_library(void)
 {
 	mongoc_log_set_handler(say_nothing, NULL);
 	mongoc_init();
+	drop_counters();
 }
 
 static unsigned count_hosts(struct part hosts)
@@ -296,8 +309,11 @@ enum status mo_url_login(struct run *run, const struct endpoint *e, const struct
 		return ST_OK;
 	if (secret_read(run, e->password, &password, err))
 		return err->code;
-	/* Without one libmongoc would read where there is nothing. */
-	if (!mongoc_uri_set_password(u->uri, password ? password : ""))
+	if (!password) {
+		error_set(err, ST_AUTH, "there is no password for the user %s", mongoc_uri_get_username(u->uri));
+		return error_hint(err, "Set password_file or password_command of the source, or MONGODB_PASSWORD for a source given as URL.");
+	}
+	if (!mongoc_uri_set_password(u->uri, password))
 		return error_set(err, ST_CONFIG, "the password is not valid UTF-8");
 	return ST_OK;
 }
@@ -352,7 +368,9 @@ static enum status parse(const char *text, struct mo_url *u, struct error *err)
 	u->uri = mongoc_uri_new_with_error(text, &why);
 	if (!u->uri) {
 		error_set(err, ST_CONFIG, "the URL of the server: %s", *why.message ? why.message : "it cannot be read");
-		return error_hint(err, "The host of a socket is its path with %%2F for each /; several hosts are divided by commas.");
+		return error_hint(err, "%s", strncmp(text, "mongodb+srv:", 12)
+			? "The host of a socket is its path with %2F for each /; several hosts are divided by commas."
+			: "Behind mongodb+srv:// stands one name of at least three parts, without a port: mongodb+srv://USER@cluster0.example.net/DATABASE");
 	}
 	u->each = time_of_each(u);
 	/* libmongoc has a limit of five minutes for an answer; a run has its own. */

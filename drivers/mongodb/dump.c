@@ -37,7 +37,7 @@ static void describe(struct run *run, struct mo_dump *d, struct dump_info *info)
 	info->version = xstrdup(d->about.version);
 	info->role = xstrdup(d->about.role);
 	info->data_time = d->about.data_time;
-	if (weak && !d->recorded)
+	if (weak && !d->recorded && !d->e->cluster)
 		notes_tell(d->e->notes, "%s", weak);
 }
 

@@ -63,7 +63,7 @@ static char *grant_text(const struct looking *l, const char *role, const char *d
 	buf_puts(&b, "db.getSiblingDB(");
 	put_text(&b, l->user_db);
 	buf_puts(&b, ").grantRolesToUser(");
-	put_text(&b, l->user ? l->user : "USER");
+	put_text(&b, l->user);
 	buf_printf(&b, ", [{role: \"%s\", db: ", role);
 	put_text(&b, database);
 	buf_puts(&b, "}])");
@@ -73,6 +73,11 @@ static char *grant_text(const struct looking *l, const char *role, const char *d
 /* Of the whole server `backup`, of one database `read`. */
 static void miss_reading(struct looking *l, const char *database)
 {
+	if (!l->user) {
+		strlist_add_once(&l->p->impossible, "the server asks for a login, and nobody is logged in: neither the URL (mongodb://USER@HOST/DATABASE?authSource=admin)"
+						    " nor the key user names one");
+		return;
+	}
 	CLEANUP(cstr_release) char *text = grant_text(l, l->database ? "read" : "backup", l->database ? database : "admin");
 
 	strlist_add_once(&l->p->missing, text);
@@ -111,7 +116,7 @@ static enum status judge_accounts(struct looking *l, struct error *err)
 		return error_move(err, &refused);
 	if (refused.code || (allowed && mo_about_is_other(&l->c->server))) {
 		strlist_add(&l->p->limits, "accounts and roles are not in a backup: this server does not keep them where a backup can read them");
-	} else if (!allowed) {
+	} else if (!allowed && l->user) {
 		CLEANUP(cstr_release) char *grant = grant_text(l, "backup", "admin");
 
 		strlist_take(&l->p->limits, xasprintf("accounts and roles are not in a backup by this user (%s would change that)", grant));
@@ -258,7 +263,7 @@ static enum status look(struct looking *l, struct error *err)
 	    judge_accounts(l, err) || judge_moment(l, err))
 		return err->code;
 	CLEANUP(cstr_release) char *weak = mo_about_weakness(&l->about);
-	if (weak)
+	if (weak && !l->c->e->cluster)
 		strlist_add(&l->p->limits, weak);
 	if (strcmp(l->about.role, MO_ROLE_PRIMARY) != 0 && !l->about.data_time.us)
 		strlist_take(&l->p->limits, xasprintf("%s does not tell how old its data are, so max_lag cannot be kept", l->c->server.where));

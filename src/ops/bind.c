@@ -21,6 +21,8 @@ static const struct {
 	 {"MYSQL_USER", "MARIADB_USER"},
 	 {"MYSQL_PWD", "MYSQL_PASSWORD", "MARIADB_PASSWORD"},
 	 {NULL}},
+	/* Names of the containers: MongoDB's own programs take none. */
+	{"mongodb", {NULL}, {NULL}, {"MONGODB_USERNAME", "MONGO_INITDB_ROOT_USERNAME"}, {"MONGODB_PASSWORD", "MONGO_INITDB_ROOT_PASSWORD"}, {NULL}},
 };
 
 static const char *first_set(const struct bind *b, const char *const *names)

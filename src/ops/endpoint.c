@@ -12,6 +12,7 @@ struct endpoint endpoint_of(struct op_env *env, const struct op_source *s, const
 		.params = s->params,
 		.notes = env->notes,
 		.spool_dir = dir->path,
+		.cluster = s->s.cluster,
 	};
 }
 

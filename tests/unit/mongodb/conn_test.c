@@ -157,7 +157,7 @@ TEST("MongoDB: files of TLS come from the settings, then from the URL")
 	tear_down(&f);
 }
 
-TEST("MongoDB: the user of the settings goes before that of the URL, and odd characters reach the login as they are")
+TEST("MongoDB: the user of the settings goes before that of the URL, odd characters reach the login as they are, and one without a password is told")
 {
 	struct fixture f;
 	char odd[] = "p:/@%41#ü";
@@ -176,8 +176,9 @@ TEST("MongoDB: the user of the settings goes before that of the URL, and odd cha
 	CHECK_OK(read_url(&f), f.err);
 	CHECK_STR(mongoc_uri_get_username(f.u.uri), "per@son");
 	CHECK_STR(mongoc_uri_get_hosts(f.u.uri)->host, "/tmp/mongodb-27017.sock");
-	CHECK_OK(mo_url_login(&run, &f.e, &f.u, &f.err), f.err);
-	CHECK_STR(mongoc_uri_get_password(f.u.uri), "");
+	CHECK_INT(mo_url_login(&run, &f.e, &f.u, &f.err), ST_AUTH);
+	CHECK_HAS(error_text(&f.err), "no password for the user per@son");
+	CHECK_HAS(f.err.hint, "password_file");
 	tear_down(&f);
 }
 
