@@ -42,7 +42,8 @@ enum status driver_for_url(const char *url, const struct driver **d, struct erro
 			}
 			buf_printf(&known, "%s%s://", known.len ? ", " : "", *s);
 		}
-	return error_set(err, ST_CONFIG, "no driver for a URL of this kind; there are %s", buf_str(&known));
+	error_set(err, ST_CONFIG, "no driver for a URL of this kind; there are %s", buf_str(&known));
+	return error_hint(err, "`drtool --version` says what this build was made without.");
 }
 
 const struct driver *driver_named(const char *name)

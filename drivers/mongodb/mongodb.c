@@ -46,6 +46,7 @@ const struct driver driver_mongodb = {
 	.name = "mongodb",
 	.schemes = schemes,
 	.default_port = 27017,
+	.example_query = "?authSource=admin",
 	.object_parts = 1,
 	.dotted_names = true,
 	.settings = settings,

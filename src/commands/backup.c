@@ -145,6 +145,7 @@ const struct command command_backup = {
 		 "durable and with a manifest written; nothing that failed is ever listed.\n",
 	.examples = "  drtool backup postgres://u@host/shop --to file:///var/backups/drtool\n"
 		    "  drtool backup mysql://u@host/shop --to file:///var/backups/drtool\n"
+		    "  drtool backup \"mongodb://u@host/shop?authSource=admin\" --to file:///backups\n"
 		    "  drtool backup --all --prune -q\n",
 	.run = run_backup,
 };

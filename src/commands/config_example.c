@@ -86,7 +86,9 @@ static void put_sections(const struct config_schema *s, enum setting_scope scope
 								: xstrdup("file:///var/backups/drtool");
 			name = xstrdup(group->owner);
 		} else {
-			url = xasprintf("%s://drtool_backup@localhost/shop", group->schemes[0]);
+			const struct driver *d = driver_named(group->owner);
+
+			url = xasprintf("%s://drtool_backup@localhost/shop%s", group->schemes[0], d && d->example_query ? d->example_query : "");
 			name = n ? xasprintf("shop-%s", group->owner) : xstrdup("shop");
 		}
 		n++;

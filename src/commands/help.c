@@ -78,9 +78,10 @@ static void put_exits(struct buf *to)
 const struct environment_word environment_words[] = {
 	{"DRTOOL_STORE", "the store, where none is given or configured"},
 	{"DRTOOL_CONFIG", "the configuration; else ./drtool.yaml (not as root), then /etc/drtool/drtool.yaml"},
-	{"DATABASE_URL", "the SOURCE, where none is named or configured"},
+	{"DATABASE_URL", "the SOURCE, where none is named or configured; else MONGODB_URI"},
 	{"PG*", "PGHOST, PGPORT, PGUSER, PGPASSWORD, PGSSLROOTCERT complete a SOURCE given as URL"},
 	{"MYSQL_*", "MYSQL_HOST, MYSQL_UNIX_PORT, MYSQL_TCP_PORT, MYSQL_USER, MYSQL_PWD, MYSQL_PASSWORD likewise; also MARIADB_*"},
+	{"MONGODB_*", "MONGODB_USERNAME, MONGODB_PASSWORD likewise; also MONGO_INITDB_ROOT_USERNAME, MONGO_INITDB_ROOT_PASSWORD"},
 	{"NO_COLOR", "no colours"},
 	{NULL, NULL},
 };

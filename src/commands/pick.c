@@ -42,6 +42,8 @@ static enum status nothing_named(struct cli *cli, bool admin, struct picked_sour
 	CLEANUP(buf_release) struct buf names = BUF_INIT;
 	const char *url = config_env(&cli->config, "DATABASE_URL");
 
+	if (!url)
+		url = config_env(&cli->config, "MONGODB_URI");
 	if (!cli->config.sources && url)
 		return add_source(cli, url, admin, p, err);
 	error_set(err, ST_USAGE, "%s needs a SOURCE or --all", cli->command->name);
@@ -50,8 +52,8 @@ static enum status nothing_named(struct cli *cli, bool admin, struct picked_sour
 	if (!names.len)
 		return error_hint(
 			err,
-			"A SOURCE is a name of the configuration, where none is, or a URL such as postgres://user@host/database"
-			" or mysql://user@host/database.");
+			"A SOURCE is a name of the configuration, where none is, or a URL such as postgres://user@host/database,"
+			" mysql://user@host/database or mongodb://user@host/database?authSource=admin.");
 	return error_hint(err, "--all means %s.", buf_str(&names));
 }
 

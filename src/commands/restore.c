@@ -79,7 +79,7 @@ static enum status pick_target(struct cli *cli, const struct op_source *source, 
 	if (source->driver)
 		return ST_OK;
 	error_set(err, ST_USAGE, "%s is in no configuration, so it is not known where to restore it", source->name);
-	return error_hint(err, "Name the server: drtool restore %s --into URL, as postgres://user@host/database or mysql://user@host/database", source->name);
+	return error_hint(err, "Name the server: drtool restore %s --into URL, as postgres://user@host/database, mysql://user@host/database or mongodb://user@host/database", source->name);
 }
 
 static enum status check_flags(const struct command_flags *f, struct error *err)
@@ -148,6 +148,7 @@ const struct command command_restore = {
 		    "  drtool restore shop --in-place\n"
 		    "  drtool restore shop --into postgres://u@other/ --database shop\n"
 		    "  drtool restore shop --table public.orders --rename public.orders=orders_old\n"
-		    "  drtool restore shop --into mysql://u@other/ --table orders\n",
+		    "  drtool restore shop --into mysql://u@other/ --table orders\n"
+		    "  drtool restore shop --into mongodb://u@other/ --table orders\n",
 	.run = run_restore,
 };

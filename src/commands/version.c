@@ -7,6 +7,11 @@
 
 #include "util/json.h"
 
+/* What a build may have left out. */
+static const struct {
+	const char *name, *library;
+} drivers_known[] = {{"postgres", "libpq"}, {"mysql", "libmariadb"}, {"mongodb", "libmongoc"}};
+
 void version_text(struct buf *to)
 {
 	unsigned xxh = XXH_versionNumber();
@@ -16,12 +21,11 @@ void version_text(struct buf *to)
 	buf_printf(to, "drtool %s\n\ndatabases:   ", DRTOOL_VERSION);
 	for (const struct driver *const *d = drivers; *d; d++, before = ", ")
 		buf_printf(to, "%s%s", before, (*d)->name);
-	if (!driver_named("postgres")) {
-		buf_printf(to, "%sno postgres (built without libpq)", before);
-		before = ", ";
-	}
-	if (!driver_named("mysql"))
-		buf_printf(to, "%sno mysql (built without libmariadb)", before);
+	for (size_t i = 0; i < ARRAY_LEN(drivers_known); i++)
+		if (!driver_named(drivers_known[i].name)) {
+			buf_printf(to, "%sno %s (built without %s)", before, drivers_known[i].name, drivers_known[i].library);
+			before = ", ";
+		}
 	buf_puts(to, "\nstores:      ");
 	before = "";
 	for (const struct storage_ops *const *s = storages; *s; s++, before = ", ")
