@@ -78,7 +78,7 @@ enum status mo_conn_each(struct run *run, struct mo_conn *c, const char *databas
 int mo_conn_code(const struct error *err);
 enum {
 	MO_NAMESPACE_NOT_FOUND = 26, MO_UNAUTHORIZED = 13, MO_NAMESPACE_EXISTS = 48, MO_COMMAND_NOT_FOUND = 59, MO_NO_SUCH_CURSOR = 43,
-	MO_QUERY_PLAN_KILLED = 175, MO_SNAPSHOT_TOO_OLD = 239, MO_SNAPSHOT_UNAVAILABLE = 246, MO_NOT_IMPLEMENTED = 238,
+	MO_CAPPED_POSITION_LOST = 136, MO_QUERY_PLAN_KILLED = 175, MO_SNAPSHOT_TOO_OLD = 239, MO_SNAPSHOT_UNAVAILABLE = 246, MO_NOT_IMPLEMENTED = 238,
 	MO_DUPLICATE_KEY = 11000,
 };
 /* A failure that is no answer of the server: the session is lost. */

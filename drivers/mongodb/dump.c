@@ -71,17 +71,55 @@ static const char *any_collection(const struct mo_dump *d, const char **database
 	return NULL;
 }
 
+static enum status list_all(struct run *run, struct mo_dump *d, struct error *err)
+{
+	for (size_t i = 0; i < d->scopes; i++) {
+		mo_listing_release(&d->scope[i].listing);
+		if (mo_list(run, d->c, &d->scope[i].where, true, &d->scope[i].listing, err))
+			return err->code;
+	}
+	return ST_OK;
+}
+
+/* With a log it is listed anew: all that is changed from its beginning on is in it. */
+static enum status take_span(struct run *run, struct mo_dump *d, struct error *err)
+{
+	if (!d->scopes || mo_span_begin(run, d->c, &d->span, err) || !d->span.has)
+		return err->code;
+	return list_all(run, d, err);
+}
+
+static void tell_no_moment(const struct mo_dump *d, struct dump_info *info)
+{
+	const struct mo_server *s = &d->c->server;
+	const bool alone = !s->set_name && !s->mongos;
+
+	notes_add(d->e->notes, "%s%s%s, so the collections were read one after the other and are not of one moment%s", d->moment.why_not,
+		  s->set_name && d->span.why_not ? ", and " : "", s->set_name && d->span.why_not ? d->span.why_not : "",
+		  alone && !mo_about_is_other(s) ? "; to have one moment, run the server as a replica set of one member" : "");
+	strlist_add(&info->not_contained, "one moment of all documents: each is as it was when its collection was read");
+}
+
 /* Lists first: what is made or dropped from then on is found at the end of each scope. */
 static enum status take_moment(struct run *run, struct mo_dump *d, struct dump_info *info, struct error *err)
 {
 	const char *database = d->scopes ? d->scope[0].where.database : "admin";
 
-	for (size_t i = 0; i < d->scopes; i++)
-		if (mo_list(run, d->c, &d->scope[i].where, true, &d->scope[i].listing, err))
-			return err->code;
+	if (list_all(run, d, err))
+		return err->code;
 	const char *collection = any_collection(d, &database);
-	if (mo_moment_take(run, d->c, database, collection ? collection : "drtool", &d->moment, err) ||
-	    mo_unit_try_no_timeout(run, d->c, database, &d->no_timeout, err))
+	const bool asked = mo_params(d->e)->moment == MO_MOMENT_OPLOG;
+	if (asked && take_span(run, d, err))
+		return err->code;
+	if (d->span.has)
+		d->moment.why_not = xstrdup("that was asked for");
+	else if (mo_moment_take(run, d->c, database, collection ? collection : "drtool", &d->moment, err))
+		return err->code;
+	if (!asked && !d->moment.has && take_span(run, d, err))
+		return err->code;
+	if (asked && d->moment.has)
+		notes_add(d->e->notes, "the oplog is not taken along as was asked for: %s", d->span.why_not);
+	if (mo_unit_try_no_timeout(run, d->c, database, &d->no_timeout, err))
 		return err->code;
 	for (size_t i = 0; i < d->scopes; i++) {
 		if (mo_dump_find_later(run, d, &d->scope[i], err))
@@ -90,14 +128,11 @@ static enum status take_moment(struct run *run, struct mo_dump *d, struct dump_i
 	}
 	if (d->c->server.mongos)
 		strlist_add(&info->not_contained, "how collections are divided among the shards: a restore makes them without");
-	if (d->moment.has) {
+	info->has_log = d->span.has;
+	if (d->moment.has)
 		notes_tell(d->e->notes, "all collections are of one moment (snapshot reads at cluster time %" PRIu32 ":%" PRIu32 ")", d->moment.t, d->moment.i);
-		return ST_OK;
-	}
-	const bool alone = !d->c->server.set_name && !d->c->server.mongos;
-	notes_add(d->e->notes, "%s, so the collections were read one after the other and are not of one moment%s", d->moment.why_not,
-		  alone && !mo_about_is_other(&d->c->server) ? "; to have one moment, run the server as a replica set of one member" : "");
-	strlist_add(&info->not_contained, "one moment of all documents: each is as it was when its collection was read");
+	else if (!d->span.has)
+		tell_no_moment(d, info);
 	return ST_OK;
 }
 
@@ -130,7 +165,8 @@ static void write_restore_text(const struct mo_dump *d, struct dump_info *info)
 		.scopes = info->scopes.len,
 		.users = d->users != NULL,
 		.roles = d->roles != NULL,
-		.at_moment = d->moment.has,
+		.at_moment = d->moment.has || d->span.has,
+		.log = d->span.has ? MO_LOG_SCOPE : NULL,
 	};
 	struct buf text = BUF_INIT;
 
@@ -151,6 +187,8 @@ static enum status prepare(struct run *run, struct mo_dump *d, const struct dump
 		return err->code;
 	info->replication = replication_of(d);
 	write_restore_text(d, info);
+	if (d->span.has)
+		strlist_add(&info->scopes, MO_LOG_SCOPE);
 	return ST_OK;
 }
 
@@ -187,6 +225,8 @@ void mo_dump_close(void *dump)
 	spool_freep(&d->users);
 	spool_freep(&d->roles);
 	mo_moment_release(&d->moment);
+	mo_span_release(&d->span);
+	free(d->log_folder);
 	mo_about_release(&d->about);
 	mutex_destroy(&d->life);
 	free(d);
@@ -218,6 +258,10 @@ enum status mo_scope_begin(struct run *run, void *dump, size_t i, struct scope_i
 
 	mo_dump_readings_release(d);
 	d->at = i;
+	if (i == d->scopes)
+		return mo_log_begin(run, d, info, objects, err);
+	if (d->span.has && mo_span_kept(run, d->c, &d->span, err))
+		return err->code;
 	info->snapshot = time_of(run, d);
 	info->position = mo_moment_position(&d->moment);
 	if (mo_dump_objects(run, d, objects, err))
@@ -229,7 +273,10 @@ enum status mo_scope_end(struct run *run, void *dump, const struct entry_sink *e
 {
 	struct mo_dump *d = dump;
 
-	if (!d->recorded && (mo_dump_still(run, d, err) || mo_dump_script(d, entries, err)))
+	if (d->at == d->scopes)
+		return mo_log_end(d, entries, err);
+	/* What changed is in the log, where there is one. */
+	if (!d->recorded && ((!d->span.has && mo_dump_still(run, d, err)) || mo_dump_script(d, entries, err)))
 		return err->code;
 	mo_dump_readings_release(d);
 	mo_listing_release(&mo_dump_scope(d)->listing);
@@ -262,7 +309,9 @@ enum status mo_dump_unit(struct run *run, void *worker, const struct dump_unit *
 {
 	struct worker *w = worker;
 
-	return failpoint("mongodb.unit", err) ? err->code : mo_unit_read(run, w->c, w->d, u, rows, err);
+	if (failpoint("mongodb.unit", err))
+		return err->code;
+	return w->d->at == w->d->scopes ? mo_log_read(run, w->c, w->d, rows, err) : mo_unit_read(run, w->c, w->d, u, rows, err);
 }
 
 void mo_worker_close(void *worker)

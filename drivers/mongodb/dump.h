@@ -1,6 +1,7 @@
 /* Between the parts of a dump: dump.c (open, scopes, workers), dump_choose.c (which databases), snapshot.c (one moment for all cursors),
  * list.c (what collections there are), dump_ranges.c (objects and units), dump_unit.c (the documents), dump_files.c (metadata, accounts),
- * dump_still.c (whether the collections stood still), dump_limits.c (what is left out), dump_text.c (files for stock clients). */
+ * dump_still.c (whether the collections stood still), span.c and dump_log.c (the log that brings them to one moment where snapshot.c cannot),
+ * dump_limits.c (what is left out), dump_text.c (files for stock clients). */
 #ifndef DRIVERS_MONGODB_DUMP_H
 #define DRIVERS_MONGODB_DUMP_H
 
@@ -10,6 +11,7 @@
 #include "drivers/mongodb/list.h"
 #include "drivers/mongodb/modriver.h"
 #include "drivers/mongodb/snapshot.h"
+#include "drivers/mongodb/span.h"
 #include "util/fs.h"
 #include "util/thread.h"
 
@@ -37,6 +39,9 @@ struct mo_dump {
 	struct mo_scope *scope;
 	size_t scopes;
 	struct mo_moment moment;
+	struct mo_span span; /* where there is no moment: then the log is the scope behind the databases, and `at` is `scopes` while it is open */
+	char *log_folder;    /* of its pieces */
+	uint64_t log_entries, log_bytes; /* read by the worker, before the scope ends */
 	bool no_timeout; /* the server takes noCursorTimeout */
 	struct spool *users, *roles;
 
@@ -75,6 +80,12 @@ enum status mo_dump_read_users(struct run *run, struct mo_dump *d, struct dump_i
 
 /* dump_still.c: an error that names what is no more as it was before the moment. */
 enum status mo_dump_still(struct run *run, struct mo_dump *d, struct error *err) MUST_CHECK;
+
+/* dump_log.c */
+#define MO_LOG_SCOPE "local"
+enum status mo_log_begin(struct run *run, struct mo_dump *d, struct scope_info *info, const struct object_sink *objects, struct error *err) MUST_CHECK;
+enum status mo_log_read(struct run *run, struct mo_conn *c, struct mo_dump *d, struct row_sink *rows, struct error *err) MUST_CHECK;
+enum status mo_log_end(struct mo_dump *d, const struct entry_sink *entries, struct error *err) MUST_CHECK;
 
 /* dump_limits.c: which collections cannot be read at the moment; and what the backup will not have of this database, as sentences. */
 enum status mo_dump_find_later(struct run *run, struct mo_dump *d, struct mo_scope *s, struct error *err) MUST_CHECK;

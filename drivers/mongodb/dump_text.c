@@ -23,12 +23,20 @@ void mo_restore_text(const struct mo_restore_about *a, struct buf *to)
 		buf_printf(to, "  sh \001%s\001/load.sh dump\n", a->scope[i]);
 	if (a->scopes > DATABASES_SHOWN)
 		buf_printf(to, "\n  ... and likewise for the other %zu folders below db.\n", a->scopes - DATABASES_SHOWN);
-	buf_puts(to, "\n"
-		     "3. Collections with their options, documents, indexes and views. mongorestore adds documents to collections that exist: restore\n"
-		     "where there are none of these names, or under another name by --nsFrom='shop.*' --nsTo='shop_back.*'. Documents whose time is\n"
-		     "past (TTL indexes) are deleted by the server within a minute of the end.\n"
-		     "\n"
-		     "  mongorestore --dir=dump --stopOnError --bypassDocumentValidation\n");
+	if (a->log)
+		buf_printf(to, "  sh \001%s\001/load.sh dump\n\n"
+			   "The last one makes the file oplog.bson of the changes that were made while the collections were read. Only with them all is of one moment.\n",
+			   a->log);
+	buf_printf(to, "\n"
+		       "3. Collections with their options, documents, indexes and views. mongorestore adds documents to collections that exist: restore\n"
+		       "where there are none of these names%s. Documents whose time is\n"
+		       "past (TTL indexes) are deleted by the server within a minute of the end.\n"
+		       "\n"
+		       "  mongorestore --dir=dump --stopOnError --bypassDocumentValidation%s\n",
+		   a->log ? "" : ", or under another name by --nsFrom='shop.*' --nsTo='shop_back.*'", a->log ? " --oplogReplay" : "");
+	if (a->log)
+		buf_puts(to, "\nWith --oplogReplay mongorestore replays the changes of all databases, of those too that are not in the backup, and takes no other\n"
+			     "names: use a server of its own. The account needs a role that allows anyAction on anyResource.\n");
 	if (!a->at_moment)
 		buf_puts(to, "\nThe collections were read one after the other, not at one moment.\n");
 	if (a->users || a->roles) {
@@ -77,6 +85,26 @@ static const char script[] =
 static const char script_end[] =
 	"\nif test $left_out -ne 0; then echo \"$left_out collections or views are missing in $to\" >&2; exit 1; fi\n"
 	"echo \"$to is made. When all databases are: mongorestore --dir=OUT --stopOnError --bypassDocumentValidation, and the options that say where\"\n";
+
+static const char log_script[] =
+	"set -eu\n"
+	"umask 077\n"
+	"out=${1:?usage: sh load.sh OUT}\n"
+	"case $out in /*) ;; *) out=$(pwd)/$out ;; esac\n"
+	"cd \"$(dirname \"$0\")\"\n"
+	"to=$out/oplog.bson\n"
+	"if test -e \"$to\"; then echo \"$to is there already: remove it, or name another folder\" >&2; exit 1; fi\n"
+	"mkdir -p \"$out\"\n"
+	"{ find \"../../$folder\" ! -type d -print0 | LC_ALL=C sort -z | xargs -0 cat; } > \"$to\" || :\n"
+	"if test $(wc -c < \"$to\") -ne $bytes; then rm -f \"$to\"; echo \"oplog: not all of it can be read, it is left out\" >&2; exit 1; fi\n"
+	"echo \"$to is made, for mongorestore --oplogReplay\"\n";
+
+void mo_log_script(const char *folder, uint64_t bytes, struct buf *to)
+{
+	buf_puts(to, "# Makes of the changes recorded during the backup the file that mongodump --oplog would have written: sh load.sh OUT\nfolder=");
+	buf_shell_word(to, folder);
+	buf_printf(to, "\nbytes=%" PRIu64 "\n%s", bytes, log_script);
+}
 
 /* mongorestore does not see names with a line end and says nothing of them, unless it is told one. */
 static void put_unseen(const struct mo_load_item *item, const char *file, struct buf *to)

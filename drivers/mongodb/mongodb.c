@@ -5,9 +5,13 @@
 
 #define AT(field) offsetof(struct mo_params, field)
 
+static const char *const moment_names[] = {"auto", "oplog", NULL}; /* enum mo_moment_way */
+
 static const struct setting settings[] = {
 	{.scope = SCOPE_SOURCE, .key = "split_above", .flag = "split-above", .type = SET_SIZE, .def = "256MiB", .commands = CMD_BACKUP | CMD_VERIFY,
 	 .arg = "SIZE", .help = "read a collection in ranges of _id when it is larger", .offset = AT(split_above)},
+	{.scope = SCOPE_SOURCE, .key = "moment", .flag = "moment", .type = SET_CHOICE, .def = "auto", .choices = moment_names, .commands = CMD_BACKUP,
+	 .arg = "WAY", .help = "one moment of a replica set: auto (read at one time where it can), or oplog", .offset = AT(moment)},
 	{.scope = SCOPE_SOURCE, .key = "connect_timeout", .type = SET_DURATION, .def = "30s", .arg = "TIME",
 	 .help = "give up when a connection is not made within this time", .offset = AT(connect_timeout)},
 	{.scope = SCOPE_SOURCE, .key = "tls_cert", .type = SET_STRING, .arg = "FILE",

@@ -140,7 +140,8 @@ enum status mo_moment_lost(struct error *err, const char *collection)
 	switch (code) {
 	case MO_SNAPSHOT_TOO_OLD:
 		return error_hint(err, "The server keeps the past for " WINDOW " (300 where nothing was set), and the dump takes "
-				       "longer. On every member: db.adminCommand({setParameter: 1, " WINDOW ": 3600}); or read with more --jobs.");
+				       "longer. On every member: db.adminCommand({setParameter: 1, " WINDOW ": 3600}); or read with more --jobs, or with "
+				       "--moment oplog, which takes the changes made meanwhile along.");
 	case MO_SNAPSHOT_UNAVAILABLE:
 	case MO_NAMESPACE_NOT_FOUND:
 	case MO_QUERY_PLAN_KILLED:

@@ -67,8 +67,8 @@ def hello(server, command):
     if server.role == "mongos":
         answer.update(msg="isdbgrid")
     if server.set_name:
-        time = server.majority or server.store.timestamp
-        at = {"ts": time, "t": bson.int64.Int64(1)}
+        time = server.majority or bson.timestamp.Timestamp(*server.store.last_write)
+        at = {"ts": time, "t": bson.int64.Int64(server.store.log.term if server.store.log else 1)}
         date = bson.datetime.datetime.utcfromtimestamp(time.time)
         answer.update(setName=server.set_name, setVersion=1, secondary=server.role == "secondary", hosts=server.hosts or [server.address],
                       me=server.address, electionId=bson.ObjectId("7fffffff0000000000000001"),
@@ -206,18 +206,19 @@ def create_indexes(server, command):
             continue
         if of.add_index(index):
             of.born = server.store.tick()
+            server.store.note_command(command.db, {"createIndexes": command.target}, of.indexes[-1][4:-1], of.uuid, of.born)
     return {"numIndexesBefore": before, "numIndexesAfter": len(of.indexes), "createdCollectionAutomatically": False}
 
 
 def drop_indexes(server, command):
     of = server.store.need(command.db, command.target)
     wanted, before = command.get("index"), len(of.indexes)
-    for name in [wanted] if isinstance(wanted, str) and wanted != "*" else wanted if isinstance(wanted, list) else []:
+    every = [wire.field(index, "name").decode() for index in of.indexes[1:]]
+    for name in every if wanted == "*" else [wanted] if isinstance(wanted, str) else wanted if isinstance(wanted, list) else []:
         if of.index_named(name) is None:
             raise Refused(27, f"index not found with name [{name}]")
         del of.indexes[of.index_named(name)]
-    if wanted == "*":
-        of.indexes = of.indexes[:1]
+        server.store.note_command(command.db, {"dropIndexes": command.target, "index": name}, ui=of.uuid)
     return {"nIndexesWas": before}
 
 
@@ -235,6 +236,12 @@ def coll_mod(server, command):
     if change.get("expireAfterSeconds") == "off":
         change["expireAfterSeconds"] = None
     of.options = wire.with_fields(of.options, change)
+    parts = b"".join(e.bytes for e in wire.elements(command.raw) if e.name in CREATE | {"index"})
+    if of.kind == "view":
+        document = wire.document_of([wire.raw({"_id": command.ns})[4:-1], of.options[4:-1]])
+        server.store.note("u", f"{command.db}.system.views", document, wire.raw({"_id": command.ns}))
+    else:
+        server.store.note_command(command.db, {"collMod": command.target}, parts, of.uuid)
     server.store.tick()
     return {}
 
@@ -247,8 +254,13 @@ def drop(server, command):
 
 
 def drop_database(server, command):
+    there = command.db in server.store.databases
+    for name in [name for name in server.store.databases.get(command.db, {}) if not name.startswith("system.buckets.")]:
+        server.store.drop(command.db, name)
+    if there:
+        server.store.note_command(command.db, {"dropDatabase": 1})
     server.store.tick()
-    return {"dropped": command.db} if server.store.databases.pop(command.db, None) else {}
+    return {"dropped": command.db} if there else {}
 
 
 def rename_collection(server, command):

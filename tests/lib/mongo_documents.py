@@ -130,6 +130,12 @@ def _each(server, command, many, write):
     return {"n": done, **({"writeErrors": errors} if errors else {})}
 
 
+def _put(server, command, of, old, new):
+    at = server.store.tick()
+    of.put(at, new)
+    server.store.note_write(at, command.db, of, old, new)
+
+
 def insert(server, command):
     of = _writable(server, command, server.store.make(command.db, command.target))
 
@@ -139,7 +145,7 @@ def insert(server, command):
         if of.find_id(own) is not None:
             raise Refused(11000, f"E11000 duplicate key error collection: {command.ns} index: _id_ dup key: {{ _id: {own.decode()!r} }}",
                           keyPattern={"_id": 1}, keyValue={"_id": own.decode()})
-        of.put(server.store.tick(), document)
+        _put(server, command, of, None, document)
         return 1
     return _each(server, command, command.each("documents"), one)
 
@@ -178,14 +184,15 @@ def update(server, command):
                 new = wire.document_of([own.bytes, new[4:-1]])
             new = _ready(server, command, of, new, how.type != wire.ARRAY)
             modified += new != document
-            of.put(server.store.tick(), new)
+            if new != document:
+                _put(server, command, of, document, new)
         if found or upsert is None or not upsert.decode():
             return len(found) if multi is not None and multi.decode() else min(len(found), 1)
         new, own = _updated(None, how), wire.field(wanted, "_id")
         if wire.field(new, "_id") is None and own is not None:
             new = wire.document_of([own.bytes, new[4:-1]])
         new = _ready(server, command, of, new)
-        of.put(server.store.tick(), new)
+        _put(server, command, of, None, new)
         upserted.append({"index": i, "_id": wire.field(new, "_id").decode()})
         return 1
     answer = _each(server, command, command.each("updates"), one)
@@ -199,6 +206,8 @@ def delete(server, command):
         found = [d for d in of.documents() if query.matches(d, wire.field(spec, "q").value_bytes)] if of else []
         limit = wire.field(spec, "limit").decode()
         for document in found[:limit or None]:
-            of.remove(server.store.tick(), of.find_id(wire.field(document, "_id")))
+            at = server.store.tick()
+            of.remove(at, of.find_id(wire.field(document, "_id")))
+            server.store.note_write(at, command.db, of, document, None)
         return len(found[:limit or None])
     return _each(server, command, command.each("deletes"), one)

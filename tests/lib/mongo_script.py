@@ -70,12 +70,13 @@ class Script:
 
     role: "primary", "secondary" or "mongos"; set_name None: a standalone. majority: a Timestamp, else the store's time. snapshot: True, or
     the error that refuses a read at one moment. hello, build_info: fields put over the usual ones, None takes one away.
+    oplog: how many entries local.oplog.rs holds; 0: there is none. Writes are in it from then on; store.elect() is another primary.
     missing: commands that this server does not know. account: the authInfo of connectionStatus. disk: (total, used) bytes of dbStats.
     """
 
     SETTINGS = {"set_name": None, "role": "primary", "hosts": None, "primary": None, "version": "7.0.14", "wire": 21, "majority": None,
                 "snapshot": True, "sessions": True, "max_document": 16 << 20, "max_message": 48000000, "max_batch": 100000, "hello": {},
-                "build_info": {}, "missing": (), "account": {}, "disk": (1 << 40, 1 << 30)}
+                "build_info": {}, "oplog": 0, "missing": (), "account": {}, "disk": (1 << 40, 1 << 30)}
 
     def __init__(self, store=None, log=None, port=0, **settings):
         self.store = store or mongo_store.Store()
@@ -94,6 +95,9 @@ class Script:
         if unknown:
             raise TypeError(f"no such setting: {', '.join(unknown)}")
         vars(self).update(settings)
+        if settings.get("oplog"):
+            with self.store.lock:
+                self.store.keep_log(settings["oplog"])
 
     def close(self):
         self.listener.close()
@@ -302,7 +306,7 @@ class Script:
         if not self.set_name and self.role != "mongos":
             return {}
         signature = {"hash": b"\0" * 20, "keyId": bson.int64.Int64(0)}
-        now = self.store.timestamp
+        now = bson.timestamp.Timestamp(*self.store.last_write)
         return {"operationTime": now, "$clusterTime": {"clusterTime": now, "signature": signature}}
 
     def _parts(self, command, answer):

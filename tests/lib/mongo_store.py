@@ -111,6 +111,41 @@ class Collection:
         return True
 
 
+def change_of(old, new):
+    """`o` of an update as a server logs it: what is other at the top where that can be said, else the whole document."""
+    before, after = ({e.name: e.bytes for e in wire.elements(d)} for d in (old, new))
+    kept = [name for name in before if name in after]
+    if list(after)[:len(kept)] != kept:
+        return new
+    parts = []
+    for section, names in (("d", [n for n in before if n not in after]), ("u", [n for n in kept if before[n] != after[n]]),
+                           ("i", [n for n in after if n not in before])):
+        values = [wire.raw({n: False})[4:-1] for n in names] if section == "d" else [after[n] for n in names]
+        if names:
+            parts.append(b"\x03" + section.encode() + b"\0" + wire.document_of(values))
+    return wire.document_of([wire.raw({"$v": 2})[4:-1], b"\x03diff\0" + wire.document_of(parts)])
+
+
+class Log(Collection):
+    """local.oplog.rs: what every write adds to. It holds so many entries; the oldest go."""
+
+    def __init__(self, most):
+        super().__init__("oplog.rs", options=wire.raw({"capped": True}))
+        self.entries, self.most, self.term, self.newest = [], most, 1, (0, 0)
+
+    def documents(self, _=None):
+        return list(self.entries)
+
+    def add(self, at, op, ns, o, o2=None, ui=None, **more):
+        """o, o2: bytes. more: members of the entry that are put before o."""
+        head = {"ts": bson.timestamp.Timestamp(*at), "t": bson.int64.Int64(self.term), "v": 2, "op": op, "ns": ns,
+                **({"ui": bson.binary.Binary(ui.bytes, 4)} if ui else {}), "wall": bson.datetime.datetime.utcfromtimestamp(at[0]), **more}
+        parts = [wire.raw(head)[4:-1], b"\x03o\0" + o]
+        self.entries.append(wire.document_of(parts + ([b"\x03o2\0" + o2] if o2 else [])))
+        self.newest = at
+        del self.entries[:-self.most]
+
+
 class Store:
     """What one server has, or the members of one replica set together. Its clock goes on with each write; every method needs `lock`."""
 
@@ -118,6 +153,7 @@ class Store:
         self.lock = threading.RLock()
         self.databases = {}
         self.seconds, self.increment = int(time.time()), 1
+        self.log = None
         self.buckets = True  # whether the documents of a time series lie in system.buckets.NAME; not so from 8.3 on
 
     @property
@@ -131,6 +167,45 @@ class Store:
     def tick(self):
         self.increment += 1
         return self.now
+
+    # --- the log ---
+
+    def keep_log(self, most):
+        """From now on all writes are in local.oplog.rs, whose first entry says nothing."""
+        self.log = Log(most)
+        self.databases.setdefault("local", {})["oplog.rs"] = self.log
+        self.note("n", "", wire.raw({"msg": "initiating set"}))
+
+    def note(self, op, ns, o, o2=None, ui=None, at=None, **more):
+        """An entry, where there is a log; at: its time, None: a new one."""
+        if self.log is not None:
+            self.log.add(at or self.tick(), op, ns, o, o2, ui, **more)
+
+    def note_command(self, db, command, more=b"", ui=None, at=None):
+        """command: a dict; more: bytes of further members."""
+        self.note("c", f"{db}.$cmd", wire.document_of([wire.raw(command)[4:-1], more]), ui=ui, at=at)
+
+    def note_write(self, at, db, of, old, new):
+        """A document that was put in, changed (old and new are bytes) or removed; None: it is not there."""
+        if self.log is None:
+            return
+        ns, own = f"{db}.{of.name}", wire.field(new or old, "_id")
+        key = wire.document_of([own.bytes])
+        if old is None:
+            self.note("i", ns, new, key, of.uuid, at)
+        elif new is None:
+            self.note("d", ns, key, ui=of.uuid, at=at)
+        else:
+            self.note("u", ns, change_of(old, new), key, of.uuid, at)
+
+    def elect(self):
+        """Another primary: the term goes on."""
+        self.log.term += 1
+        self.note("n", "", wire.raw({"msg": "new primary"}))
+
+    @property
+    def last_write(self):
+        return self.log.newest if self.log is not None else self.now
 
     def find(self, db, name):
         return self.databases.get(db, {}).get(name)
@@ -158,7 +233,11 @@ class Store:
         if name.startswith("system.buckets."):
             kind = "collection"
         of_db = self.databases.setdefault(db, {})
-        of_db[name] = Collection(name, kind, options, self.tick())
+        of_db[name] = made = Collection(name, kind, options, self.tick())
+        if kind == "view":
+            self.note("i", f"{db}.system.views", wire.document_of([wire.raw({"_id": f"{db}.{name}"})[4:-1], options[4:-1]]), at=self.now)
+        else:
+            self.note_command(db, {"create": name}, options[4:-1], made.uuid, self.now)
         if kind == "timeseries" and self.buckets:
             of_db[f"system.buckets.{name}"] = buckets = Collection(f"system.buckets.{name}", "collection", options, self.now)
             buckets.indexes = []
@@ -172,7 +251,11 @@ class Store:
 
     def drop(self, db, name):
         found = self.need(db, name)
-        self.tick()
+        at = self.tick()
+        if found.kind == "view":
+            self.note("d", f"{db}.system.views", wire.raw({"_id": f"{db}.{name}"}), at=at)
+        else:
+            self.note_command(db, {"drop": name}, ui=found.uuid, at=at)
         del self.databases[db][name]
         if found.kind == "timeseries":
             self.databases[db].pop(f"system.buckets.{name}", None)
@@ -193,6 +276,7 @@ class Store:
         if not self.databases[source[0]]:
             del self.databases[source[0]]
         found.name, found.born = target[1], self.tick()
+        self.note_command(source[0], {"renameCollection": ".".join(source), "to": ".".join(target), "stayTemp": False}, ui=found.uuid, at=self.now)
         self.databases.setdefault(target[0], {})[target[1]] = found
 
     def load(self, db, name, documents=(), indexes=(), options=None, frozen=False):
@@ -200,9 +284,11 @@ class Store:
         with self.lock:
             self.create(db, name, wire.raw(options or {}))
             of = self.find(db, f"system.buckets.{name}") or self.find(db, name)
-            at = self.tick()
+            at = self.tick() if self.log is None else None
             for document in documents:
-                of.put(at, wire.raw(document))
+                since = at or self.tick()
+                of.put(since, wire.raw(document))
+                self.note_write(since, db, of, None, wire.raw(document))
             for index in indexes:
                 self.find(db, name).add_index(wire.raw(index))
             of.frozen = frozen
