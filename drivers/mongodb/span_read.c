@@ -27,6 +27,9 @@ static void reading_release(struct reading *r)
 
 static enum status not_replayable(struct error *err)
 {
+	if (err->code != ST_BAD && err->code != ST_UNSUPPORTED && err->code != ST_SERVER)
+		return err->code; /* of the spool or the run */
+	err->code = ST_SERVER; /* there is no backup yet that could be bad */
 	err->retry = true;
 	return error_hint(err, "A restore could not follow this. Run the backup again when no migration is at work.");
 }

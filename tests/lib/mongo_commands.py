@@ -67,12 +67,13 @@ def hello(server, command):
     if server.role == "mongos":
         answer.update(msg="isdbgrid")
     if server.set_name:
-        time = server.majority or bson.timestamp.Timestamp(*server.store.last_write)
-        at = {"ts": time, "t": bson.int64.Int64(server.store.log.term if server.store.log else 1)}
-        date = bson.datetime.datetime.utcfromtimestamp(time.time)
+        newest = bson.timestamp.Timestamp(*server.store.last_write)
+        term = bson.int64.Int64(server.store.log.term if server.store.log else 1)
+        at, majority = {"ts": newest, "t": term}, {"ts": server.majority or newest, "t": term}
+        date = bson.datetime.datetime.utcfromtimestamp(majority["ts"].time)
         answer.update(setName=server.set_name, setVersion=1, secondary=server.role == "secondary", hosts=server.hosts or [server.address],
                       me=server.address, electionId=bson.ObjectId("7fffffff0000000000000001"),
-                      lastWrite={"opTime": at, "lastWriteDate": date, "majorityOpTime": at, "majorityWriteDate": date})
+                      lastWrite={"opTime": at, "lastWriteDate": date, "majorityOpTime": majority, "majorityWriteDate": date})
         primary = server.primary or (server.address if server.role != "secondary" else None)
         if primary:
             answer.update(primary=primary)

@@ -147,6 +147,10 @@ class Script:
             if not self.state.wait_for(lambda: sum(c.name == name for c in self.commands) >= n, timeout):
                 raise TimeoutError(f"{n} times {name}")
 
+    def do(self, command):
+        """A command, with $db, that is not written down; its answer."""
+        return self._answer(wire.Command(wire.raw(command), database=command.get("$db")))
+
     # --- for commands ---
 
     def moment_of(self, command):
@@ -258,7 +262,7 @@ class Script:
         if fault.call:
             fault.call(command)
         if fault.run:
-            self._answer(wire.Command(wire.raw(fault.run), database=fault.run.get("$db")))
+            self.do(fault.run)
         time.sleep(fault.delay)
         if fault.kill_cursor:
             self.cursors.pop(command.get("getMore"), None)
