@@ -3,6 +3,7 @@
 #include "drivers/mongodb/look.h"
 #include "drivers/mongodb/modriver.h"
 #include "drivers/mongodb/snapshot.h"
+#include "drivers/mongodb/span.h"
 
 /* What one look at a server shares. */
 struct looking {
@@ -241,18 +242,40 @@ static enum status look_at_databases(struct looking *l, struct error *err)
 
 /* ---- all ---- */
 
+/* Where reading at one moment cannot be had, or is not wanted: why. */
+static enum status judge_span(struct looking *l, const char *why, struct error *err)
+{
+	struct mo_span s = MO_SPAN_INIT;
+
+	if (mo_span_begin(l->run, l->c, &s, err))
+		return err->code;
+	CLEANUP(cstr_release) char *grant = s.no_right ? grant_text(l, "backup", "admin") : NULL;
+	if (s.has)
+		strlist_take(&l->p->limits, xasprintf("a backup fails where the oplog does not hold every change for as long as it reads: it takes the oplog along to be of"
+						      " one moment, since %s", why));
+	else
+		strlist_take(&l->p->limits, xasprintf("the collections of a backup are not of one moment: %s%s%s%s%s%s", why, l->c->server.set_name ? ", and " : "",
+						      l->c->server.set_name ? s.why_not : "", grant ? " (" : "", grant ? grant : "", grant ? ")" : ""));
+	mo_span_release(&s);
+	return ST_OK;
+}
+
 static enum status judge_moment(struct looking *l, struct error *err)
 {
 	struct mo_moment m = MO_MOMENT_INIT;
+	uint64_t window = 0;
+
+	if (mo_params(l->c->e)->moment == MO_MOMENT_OPLOG)
+		return judge_span(l, "that was asked for", err);
 	enum status st = mo_moment_take(l->run, l->c, l->try_database ? l->try_database : l->database ? l->database : "admin",
 					l->try_collection ? l->try_collection : "drtool", &m, err);
 
-	uint64_t window = 0;
 	if (!st && !m.has)
-		strlist_take(&l->p->limits, xasprintf("the collections of a backup are not of one moment: %s", m.why_not));
+		st = judge_span(l, m.why_not, err);
 	else if (!st && !(st = mo_moment_window(l->run, l->c, &window, err)) && window)
 		strlist_take(&l->p->limits, xasprintf("a backup that reads for longer than %" PRIu64 " s fails (db.adminCommand({setParameter: 1,"
-						      " minSnapshotHistoryWindowInSeconds: N}) on every member makes that longer)", window));
+						      " minSnapshotHistoryWindowInSeconds: N}) on every member makes that longer, `moment: oplog` takes the"
+						      " changes made meanwhile along instead)", window));
 	mo_moment_release(&m);
 	return st;
 }

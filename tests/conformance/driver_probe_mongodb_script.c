@@ -72,6 +72,27 @@ TEST("MongoDB probe of a set: the time that a backup may take is said")
 	mo_test_server_stop(&s);
 }
 
+static void check_limit(const char *script, const char *text)
+{
+	struct mo_test_server s;
+	struct error err = ERROR_INIT;
+	struct probe p = PROBE_INIT;
+
+	mo_test_script_start(&s, script);
+	CHECK_OK(mo_probe(&run, &s.e, false, &p, &err), err);
+	CHECK(mo_steps_has(&p.limits, text));
+	probe_release(&p);
+	mo_test_server_stop(&s);
+}
+
+TEST("MongoDB probe of a set that cannot be read at one moment: the oplog that a backup needs is named, or what is in its way")
+{
+	check_limit("{" SET(", \"snapshot\": 246, \"oplog\": 1000") ", " SHOP "}", "it takes the oplog along to be of one moment");
+	check_limit("{" SET(", \"snapshot\": 246") ", " SHOP "}", "are not of one moment: the server refused");
+	check_limit("{" SET(", \"snapshot\": 246, \"oplog\": 1000") ", " SHOP ", \"faults\": [{\"command\": \"find\", \"ns\": \"local.oplog.rs\", \"error\": 13,"
+		    " \"times\": null}]}", "[{role: \"backup\", db: \"admin\"}]");
+}
+
 /* ---- rights ---- */
 
 TEST("MongoDB dump: an account that may not list databases dumps the one of its URL")
