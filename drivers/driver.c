@@ -67,6 +67,10 @@ bool dump_wants(const struct strlist *databases, const struct strlist *exclude, 
 
 bool dump_must_have(const struct strlist *exclude, const char *item) { return !strpbrk(item, "*?[") && !matches(exclude, item); }
 
+bool plan_has_log(const struct load_plan *p) { return p->scopes && p->scope[p->scopes - 1].log; }
+
+size_t plan_databases(const struct load_plan *p) { return p->scopes - plan_has_log(p); }
+
 void plan_line(struct strlist *to, const char *fmt, ...)
 {
 	va_list ap;

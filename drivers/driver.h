@@ -91,7 +91,7 @@ struct dump_info {
 	struct strlist not_contained;
 	json_t *replication;         /* of one that follows another: what it follows and how far it was, for the manifest; NULL */
 	bool has_password_hashes;
-	const char *not_compared;    /* kinds of the inventory that begin so may differ from what was recorded, as was asked for; NULL: none */
+	const char *not_compared;    /* kinds of the inventory that begin so ("": all) may differ from what was recorded, which a note says; NULL: none */
 };
 void dump_info_release(struct dump_info *i);
 struct scope_info {
@@ -130,6 +130,9 @@ struct load_scope_plan {
 	bool beside;           /* under a name of this run, because its own is taken */
 	char *replaces;        /* in place: the database it will take the name of; NULL */
 	char *aside;           /* in place: what that one will be called then; NULL */
+	/* The last scope only: it is no database but the archive's log, replayed when all others are loaded, and compared where that is wanted, by the same
+	 * calls: its units come in their order, to one worker. Its load_end ends the load of all scopes. target is "". */
+	bool log;
 };
 struct load_plan {
 	char *identity, *version;
@@ -143,6 +146,9 @@ struct load_plan {
 	uint64_t room_needed, room_free; /* 0: not known */
 	bool unlogged;           /* nothing of it goes through the log by which others follow: an exchange of it must not, either */
 };
+/* Its scopes but the log, and whether it has one. */
+size_t plan_databases(const struct load_plan *p);
+bool plan_has_log(const struct load_plan *p);
 void load_plan_release(struct load_plan *p);
 /* A line of a plan's steps, warnings or refusals, where it does not have it yet. */
 void plan_line(struct strlist *to, const char *fmt, ...) PRINTF_LIKE(2, 3);

@@ -1,5 +1,7 @@
 #include "drivers/mongodb/dump.h"
 
+#include "drivers/mongodb/load_log.h"
+
 #include "drivers/mongodb/dump_text.h"
 #include "util/failpoint.h"
 
@@ -41,6 +43,18 @@ static void describe(struct run *run, struct mo_dump *d, struct dump_info *info)
 		notes_tell(d->e->notes, "%s", weak);
 }
 
+/* Where documents are of no one moment, definitions are not, either: what the log makes of them is read back when it is made. */
+static enum status find_log(const struct mo_dump *d, struct dump_info *info, struct error *err)
+{
+	struct mo_log log;
+
+	if (mo_log_find(d->recorded, &log, err) || !log.has)
+		return err->code;
+	info->not_compared = "";
+	notes_tell(d->e->notes, "documents are compared before the log of the backup is replayed; definitions are read back when they are made");
+	return ST_OK;
+}
+
 static enum status open_server(struct run *run, struct mo_dump *d, const struct dump_request *q, struct dump_info *info, struct error *err)
 {
 	/* What was just restored may not have reached the members that follow. */
@@ -49,6 +63,8 @@ static enum status open_server(struct run *run, struct mo_dump *d, const struct 
 	if (!d->recorded && check_age(run, d, q->max_lag, err))
 		return err->code;
 	describe(run, d, info);
+	if (d->recorded && find_log(d, info, err))
+		return err->code;
 	for (size_t i = 0; d->recorded && i < q->scopes; i++)
 		if (mo_dump_add_scope(d, q->scope[i].name, q->scope[i].database, err))
 			return err->code;

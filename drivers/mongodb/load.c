@@ -1,4 +1,4 @@
-#include "drivers/mongodb/load.h"
+#include "drivers/mongodb/load_log.h"
 
 #include "drivers/mongodb/modriver.h"
 
@@ -41,7 +41,7 @@ static enum status keep(struct mo_load *l, struct mo_conn *c, struct error *err)
 }
 
 enum status mo_load_open(struct run *run, const struct endpoint *e, const struct load_request *q, const struct load_plan *p, void **load,
-			 struct error *err UNUSED)
+			 struct error *err)
 {
 	struct mo_load *l = xcalloc(1, sizeof *l);
 
@@ -51,7 +51,7 @@ enum status mo_load_open(struct run *run, const struct endpoint *e, const struct
 	l->cancel = cancel_new(run->cancel);
 	mutex_init(&l->mutex);
 	*load = l;
-	return ST_OK;
+	return plan_has_log(p) ? mo_log_find(q->recorded, &l->log, err) : ST_OK;
 }
 
 static void release_scope(struct mo_load *l)
@@ -59,6 +59,7 @@ static void release_scope(struct mo_load *l)
 	CLEANUP(error_release) struct error ignored = ERROR_INIT;
 
 	(void)!keep(l, NULL, &ignored);
+	mo_replay_freep(&l->replay);
 	mo_wish_release(&l->wish);
 	mo_where_release(&l->where);
 	strlist_release(&l->done);
@@ -78,7 +79,9 @@ static enum status clean_scope(struct run *run, struct mo_load *l, struct mo_con
 	const struct mo_mark m = {w.database, l->q->run};
 	if (!l->q->scratch && !*w.suffix)
 		return mo_mark_drop(run, c, &m, err);
-	return mo_mark_exists(run, c, &m, &exists, err) || (exists && mo_mark_forget(run, c, &m, MO_MARK_UNIT, err)) ? err->code : ST_OK;
+	if (mo_mark_exists(run, c, &m, &exists, err) || !exists)
+		return err->code;
+	return mo_mark_forget(run, c, &m, MO_MARK_UNIT, err) || mo_mark_forget(run, c, &m, MO_MARK_REPLAY, err) ? err->code : ST_OK;
 }
 
 /* States go when every database is complete, not before: a run that resumes finds by them which are its own. */
@@ -93,7 +96,7 @@ static void clean(struct mo_load *l)
 		notes_add(l->e->notes, "collections " MO_RUN_PREFIX "%s may be left in restored databases: %s", l->q->run, error_text(&why));
 		return;
 	}
-	for (size_t i = 0; i < l->p->scopes; i++)
+	for (size_t i = 0; i < plan_databases(l->p); i++)
 		if (clean_scope(&bounded, l, c, &l->p->scope[i], &why)) {
 			notes_add(l->e->notes, "%s: the collection " MO_RUN_PREFIX "%s may be left: %s", l->p->scope[i].target, l->q->run,
 				  error_text(&why));
@@ -131,10 +134,18 @@ bool mo_load_wants(void *load, const struct recorded_object *o)
 {
 	const struct mo_load *l = load;
 
-	return mo_wish_object(&l->wish, o->id) != NULL;
+	return (l->log.has && o->id == l->log.id) || mo_wish_object(&l->wish, o->id) != NULL;
 }
 
 /* ---- begin ---- */
+
+static enum status begin_log(struct run *run, struct mo_load *l, bool resumed, struct error *err)
+{
+	struct mo_conn *c = NULL;
+
+	l->resumed = resumed;
+	return mo_load_connect(run, l, &c, err) || keep(l, c, err) ? err->code : mo_replay_begin(run, l, err);
+}
 
 static enum status begin(struct run *run, struct mo_load *l, size_t i, bool resumed, struct error *err)
 {
@@ -143,6 +154,8 @@ static enum status begin(struct run *run, struct mo_load *l, size_t i, bool resu
 
 	release_scope(l);
 	l->s = &l->p->scope[i];
+	if (l->s->log)
+		return begin_log(run, l, resumed, err);
 	if (mo_where_parse(l->s->target, &l->where, err) || mo_wish_make(l->q, l->s->scope, &l->wish, err))
 		return err->code;
 	mo_wish_place(&l->wish, &l->where);

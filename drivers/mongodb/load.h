@@ -5,6 +5,7 @@
 #define DRIVERS_MONGODB_LOAD_H
 
 #include "drivers/mongodb/list.h"
+#include "drivers/mongodb/oplog_entry.h"
 #include "util/thread.h"
 
 /* ---- what is meant (load_wish.c) ---- */
@@ -40,6 +41,8 @@ struct mo_wish {
 #define MO_WISH_INIT {0}
 enum status mo_wish_make(const struct load_request *q, const char *scope, struct mo_wish *w, struct error *err) MUST_CHECK;
 void mo_wish_release(struct mo_wish *w);
+/* All collections and views of w->scope, as recorded, nothing chosen. */
+enum status mo_wish_read(const struct load_request *q, struct mo_wish *w, struct error *err) MUST_CHECK;
 void mo_wish_place(struct mo_wish *w, const struct mo_where *at);
 const struct mo_wanted *mo_wish_object(const struct mo_wish *w, uint32_t id); /* NULL: not wanted */
 /* New name of the database by --rename or --into; NULL none. Owned by the caller. */
@@ -118,6 +121,14 @@ enum status mo_check_made(const struct mo_wanted *w, const struct mo_listing *l,
 
 /* ---- the handle (load.c) ---- */
 
+/* The log of an archive (load_log.h). */
+struct mo_log {
+	bool has;
+	uint32_t id;               /* of the object */
+	uint64_t rows, raw;
+	struct mo_optime from, to; /* of its first and last entry; without terms */
+};
+
 struct mo_load {
 	const struct endpoint *e;
 	const struct load_request *q;
@@ -133,6 +144,8 @@ struct mo_load {
 	struct strlist done;    /* units found in a resumed target */
 	bool resumed;
 	bool park;              /* TTL of what is made here must not act */
+	struct mo_log log;      /* where the plan has one */
+	struct mo_replaying *replay; /* load_log.h: of the open scope, where it is the log */
 };
 /* The run of a phase: it ends by the load's own cancel too. */
 struct run mo_load_run(const struct run *run, const struct mo_load *l);
@@ -142,10 +155,12 @@ enum status mo_load_failed(struct error *err);
 
 /* load_begin.c: what must be there before the documents. Nothing where it is complete already. */
 enum status mo_load_definitions(struct run *run, struct mo_load *l, struct error *err) MUST_CHECK;
-/* load_index.c: indexes of all that this restore made, and what their TTL will do. */
+/* load_index.c: indexes of all of l->wish, and what their TTL will do. */
 enum status mo_load_indexes(struct run *run, struct mo_load *l, struct error *err) MUST_CHECK;
 /* load_views.c */
 enum status mo_load_views(struct run *run, struct mo_load *l, struct error *err) MUST_CHECK;
+/* What there is to do for accounts at the end of all (load_end.c). */
+enum status mo_load_accounts(struct run *run, struct mo_load *l, struct error *err) MUST_CHECK;
 /* load_users.c: --users all. *able false: the server has no way to take accounts; why, owned, says so. */
 enum status mo_users_able(struct run *run, struct mo_conn *c, bool *able, char **why, struct error *err) MUST_CHECK;
 enum status mo_load_users(struct run *run, struct mo_load *l, struct error *err) MUST_CHECK;
@@ -181,6 +196,8 @@ enum status mo_split(struct buf *part, const void *p, size_t n, mo_found_fn *fn,
 /* load_stamp.c: servers before 8.0 put their time in the place of a Timestamp(0,0) at the top of a document: they are given the document once
  * more, in a way in which they do not. documents: an array of what was inserted. */
 bool mo_has_empty_stamp(const bson_t *doc);
+/* Whether the server can be told to keep it. */
+bool mo_keeps_stamps(const struct mo_conn *c);
 enum status mo_mend_stamps(struct run *run, const struct mo_insert *in, const bson_t *documents, struct error *err) MUST_CHECK;
 
 #endif

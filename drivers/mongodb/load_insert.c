@@ -98,7 +98,7 @@ static void begin(struct mo_insert *in)
 	in->bytes = 0;
 }
 
-static bool keeps_stamps(const struct mo_conn *c)
+bool mo_keeps_stamps(const struct mo_conn *c)
 {
 	return c->server.product && !strcmp(c->server.product, "MongoDB") && c->server.version >= 80000;
 }
@@ -123,7 +123,7 @@ static enum status send_batch(struct run *run, struct mo_insert *in, bson_t *com
 		BSON_APPEND_BOOL(command, "bypassDocumentValidation", true);
 	if (in->raw_data)
 		BSON_APPEND_BOOL(command, "rawData", true);
-	if (in->stamps && keeps_stamps(in->c))
+	if (in->stamps && mo_keeps_stamps(in->c))
 		BSON_APPEND_BOOL(command, "bypassEmptyTsReplacement", true);
 	if (mo_conn_command(run, in->c, in->database, command, &reply, err))
 		return err->code;
@@ -131,7 +131,7 @@ static enum status send_batch(struct run *run, struct mo_insert *in, bson_t *com
 		return error_set(err, ST_FAILED, "an insert without documents");
 	if (count_rows(in, &reply, &documents, err))
 		return err->code;
-	return in->stamps && !keeps_stamps(in->c) && !in->raw_data ? mo_mend_stamps(run, in, &documents, err) : ST_OK;
+	return in->stamps && !mo_keeps_stamps(in->c) && !in->raw_data ? mo_mend_stamps(run, in, &documents, err) : ST_OK;
 }
 
 enum status mo_insert_flush(struct run *run, struct mo_insert *in, struct error *err)

@@ -1,5 +1,7 @@
 #include "drivers/mongodb/load_plan.h"
 
+#include "drivers/mongodb/load_log.h"
+
 #include "drivers/mongodb/look.h"
 #include "drivers/mongodb/modriver.h"
 
@@ -178,6 +180,30 @@ static void check_distinct(struct mo_planner *pl)
 					       pl->p->scope[i].target);
 }
 
+/* The documents are of no one moment without it. */
+static enum status plan_log(struct mo_planner *pl, struct error *err)
+{
+	const struct load_request *q = pl->q;
+	struct load_plan *p = pl->p;
+	struct mo_log log;
+	char to[MO_OPTIME_TEXT];
+
+	if (mo_log_find(q->recorded, &log, err) || !log.has)
+		return err->code;
+	if (q->data_only) {
+		plan_line(&p->refusals, "--data-only: the documents of this backup are of one moment only when its log is replayed, which makes, drops and renames"
+					" collections, too; leave --data-only out, or restore into another database first");
+		return ST_OK;
+	}
+	if (q->salvage) {
+		plan_line(&p->warnings, "--salvage: the log of the backup is not replayed, so that documents are of no one moment");
+		return ST_OK;
+	}
+	p->scope[p->scopes++] = (struct load_scope_plan){.scope = xstrdup(MO_LOG_SCOPE), .target = xstrdup(""), .log = true};
+	plan_line(&p->steps, "replay the log of the backup, %" PRIu64 " entries up to %s, before indexes are built", log.rows, mo_optime_print(&log.to, to));
+	return ST_OK;
+}
+
 enum status mo_load_plan(struct run *run, const struct endpoint *e, const struct load_request *q, struct load_plan *p, struct error *err)
 {
 	CLEANUP(planner_release) struct mo_planner pl = {.e = e, .q = q, .p = p};
@@ -190,11 +216,13 @@ enum status mo_load_plan(struct run *run, const struct endpoint *e, const struct
 	p->version = xstrdup(pl.about.version);
 	if (mo_check_server(run, &pl, err) || mo_check_users(run, &pl, err))
 		return mo_load_failed(err);
-	p->scope = xcalloc(q->scopes->len + 1, sizeof *p->scope);
+	p->scope = xcalloc(q->scopes->len + 1, sizeof *p->scope); /* and the log */
 	for (size_t i = 0; i < q->scopes->len; i++)
 		if (plan_scope(run, &pl, i, err))
 			return mo_load_failed(err);
 	check_distinct(&pl);
+	if (plan_log(&pl, err))
+		return err->code;
 	if ((q->clean || q->users == LOAD_USERS_ALL) && !q->scratch && p->scopes)
 		p->confirm = xasprintf("%s@%s", p->scope[0].target, p->identity);
 	return ST_OK;

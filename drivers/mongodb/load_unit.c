@@ -1,4 +1,4 @@
-#include "drivers/mongodb/load.h"
+#include "drivers/mongodb/load_log.h"
 
 #include "drivers/mongodb/modriver.h"
 #include "util/failpoint.h"
@@ -185,6 +185,19 @@ static enum status load_unit(struct unit *n, struct chunk_source *chunks, struct
 	return mo_mark_unit(n->run, n->w->c, &l->mark, n->u, n->in.rows, err);
 }
 
+static enum status replay_unit(struct run *run, struct load_worker *w, const struct load_unit *u, struct chunk_source *chunks,
+			       struct load_unit_result *result, struct error *err)
+{
+	if (mo_replay_unit(run, w->l, w->c, chunks, &result->rows, err)) {
+		result->state = mo_conn_lost(err) ? LOAD_UNKNOWN : LOAD_NOT;
+		return err->code;
+	}
+	if (result->rows != u->rows)
+		return error_set(err, ST_BAD, "the log of the backup has %" PRIu64 " entries where its index says %" PRIu64, result->rows, u->rows);
+	result->state = LOAD_DONE;
+	return ST_OK;
+}
+
 enum status mo_load_unit(struct run *run, void *worker, const struct load_unit *u, struct chunk_source *chunks,
 			 struct load_unit_result *result, struct error *err)
 {
@@ -193,6 +206,8 @@ enum status mo_load_unit(struct run *run, void *worker, const struct load_unit *
 	bson_iter_t at;
 
 	*result = (struct load_unit_result){.state = LOAD_NOT};
+	if (w->l->s->log)
+		return replay_unit(run, w, u, chunks, result, err);
 	if (!t || !t->documents)
 		return error_set(err, ST_FAILED, "%s does not belong to this restore", u->object->name);
 	if (mo_load_has_unit(w->l, u)) {
@@ -208,7 +223,8 @@ enum status mo_load_unit(struct run *run, void *worker, const struct load_unit *
 			.c = w->c,
 			.database = w->l->where.database,
 			.collection = t->documents,
-			.again = w->l->resumed,
+			/* A document that moves while its collection is read may be read twice: the log has what became of it. */
+			.again = w->l->resumed || w->l->log.has,
 			.unchecked = bson_iter_init_find(&at, t->meta.options, "validator"),
 			.raw_data = t->raw_data,
 		},

@@ -53,7 +53,7 @@ enum status mo_load_file(const struct load_request *q, const char *scope, const 
 	return *found || why.code == ST_NOT_FOUND ? ST_OK : error_move(err, &why);
 }
 
-static enum status read_collections(const struct load_request *q, struct mo_wish *w, struct error *err)
+enum status mo_wish_read(const struct load_request *q, struct mo_wish *w, struct error *err)
 {
 	CLEANUP(buf_release) struct buf text = BUF_INIT;
 	bool found;
@@ -319,7 +319,7 @@ enum status mo_wish_make(const struct load_request *q, const char *scope, struct
 
 	w->scope = scope;
 	w->mode = q->data_only ? MO_LOAD_ROWS : q->tables->len ? MO_LOAD_TABLES : MO_LOAD_DATABASE;
-	if (read_collections(q, w, err) || sort_items(w, err) || r->each(r->ctx, scope, take_object, w, err) || choose(q, w, err) ||
+	if (mo_wish_read(q, w, err) || sort_items(w, err) || r->each(r->ctx, scope, take_object, w, err) || choose(q, w, err) ||
 	    apply_renames(q, w, err))
 		return err->code;
 	index_objects(w);

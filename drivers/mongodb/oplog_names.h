@@ -5,6 +5,7 @@
 
 #include "drivers/mongodb/meta.h"
 #include "drivers/mongodb/oplog_entry.h"
+#include "drivers/mongodb/oplog_known.h"
 
 /* ---- what belongs to it ---- */
 
@@ -23,6 +24,7 @@ struct mo_route {
 struct mo_routes {
 	const struct mo_route *item;
 	size_t items;
+	const struct mo_known *known; /* which collection an operation is about; NULL: the one of its name */
 };
 /* The name on the target of a collection of the log (a time series by its own name, not that of its buckets), owned by the caller, and the route to
  * it; NULL: it is not of the restore. Databases and collections that no dump takes are not, whatever the request says. */

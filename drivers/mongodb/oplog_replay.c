@@ -57,6 +57,12 @@ static void make_command(struct mo_replay *to, const struct mo_route *route, con
 	to->command = mo_raw_done(&bytes);
 }
 
+/* What the collection of an operation is called at this place of the log; NULL: the operation is of no use. */
+static const char *collection_of(const struct mo_routes *r, const struct mo_oplog_entry *op, const char *written)
+{
+	return r->known ? mo_known_name(r->known, op) : written;
+}
+
 /* ---- views ---- */
 
 static bool is_of_series(const bson_t *view)
@@ -101,7 +107,8 @@ static enum status replay_write(const struct mo_routes *r, const struct mo_oplog
 
 	if (!strcmp(op->collection, "system.views"))
 		return replay_view(r, op, to, err);
-	if (target_name(r, op->database, op->collection, &route, &name, err) || !name)
+	const char *collection = collection_of(r, op, op->collection);
+	if (!collection || target_name(r, op->database, collection, &route, &name, err) || !name)
 		return err->code;
 	if (!bson_has_field(op->op == MO_OP_UPDATE ? &op->o2 : &op->o, "_id") && op->op != MO_OP_INSERT)
 		return error_set(err, ST_BAD, "the document that it is about has no _id");
@@ -207,7 +214,8 @@ static enum status replay_of_collection(const struct mo_routes *r, const struct 
 		to->database = xstrdup(route->where->database);
 		return ST_OK;
 	}
-	if (target_name(r, op->database, collection, &route, &name, err))
+	collection = collection_of(r, op, collection);
+	if (collection && target_name(r, op->database, collection, &route, &name, err))
 		return err->code;
 	if (name)
 		make(to, op, route, name);
@@ -223,7 +231,13 @@ static enum status replay_rename(const struct mo_routes *r, const struct mo_oplo
 	const struct mo_route *of_from, *of_to;
 	struct mo_renaming n;
 
-	if (mo_renaming_of(op, &n, err) || target_name(r, n.from.database, n.from.collection, &of_from, &from, err) ||
+	if (mo_renaming_of(op, &n, err))
+		return err->code;
+	/* It was dumped under a later name already, or is gone. */
+	const char *now = collection_of(r, op, n.from.collection);
+	if (!now || strcmp(now, n.from.collection))
+		return ST_OK;
+	if (target_name(r, n.from.database, n.from.collection, &of_from, &from, err) ||
 	    target_name(r, n.to.database, n.to.collection, &of_to, &target, err))
 		return err->code;
 	if (!from && !target)

@@ -153,8 +153,10 @@ static enum status open_server(struct run *run, struct my_dump *d, const struct 
 	info->version = xstrdup(d->server.version);
 	info->role = xstrdup(d->server.role);
 	info->data_time = d->server.data_time;
-	if (q->restored && (q->no_owner || my_definers_changed(d->e)))
+	if (q->restored && (q->no_owner || my_definers_changed(d->e))) {
 		info->not_compared = "definer of ";
+		notes_add(d->e->notes, "owners were changed as asked and are not compared");
+	}
 	for (size_t i = 0; d->recorded && i < q->scopes; i++)
 		my_dump_add_scope(d, q->scope[i].name, q->scope[i].database);
 	if (d->recorded)

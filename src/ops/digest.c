@@ -166,8 +166,6 @@ enum status compare_with_archive(struct op_env *env, const struct comparison *wh
 	atomic_store(&env->progress->phase, "compare");
 	if (target->driver->dump_open(env->run, &e, &q, &d.info, &d.dump, err) || dump_pipeline_new(env->run, &spec, &d.pipeline, err))
 		return err->code;
-	if (d.info.not_compared)
-		notes_add(env->notes, "owners were changed as asked and are not compared");
 	r->by_name = !same_major(d.info.version, reading->backup->manifest.server_version);
 	if (r->by_name)
 		notes_add(env->notes, "the backup is of version %s and this server has %s: rows are compared in full, definitions by name only",

@@ -125,6 +125,9 @@ struct loading {
 	bool *keep;                /* true while the preflight reads; NULL where nothing is kept */
 	const struct load_request *request;
 	const struct load_plan *plan;
+	/* Where the plan has a log: called when all databases are loaded, before the first change of the log is made there. */
+	enum status (*before_log)(void *ctx, struct error *err);
+	void *before_log_ctx;
 	struct journal *journal;   /* NULL: none (verify) */
 	struct strlist *missing;   /* salvage */
 	struct buf *table;         /* done, partial, not begun: filled where it fails */
@@ -151,7 +154,7 @@ enum status journal_open(struct op_env *env, const char *source, const char *run
 enum status journal_write(struct journal *j, const char *event, const char *scope, const struct load_plan_unit *u, struct error *err) MUST_CHECK;
 /* Where each scope of the plan goes; written anew by a run that plans anew. */
 enum status journal_write_targets(struct journal *j, const struct load_plan *p, struct error *err) MUST_CHECK;
-/* Of a journal that was opened: these scopes with their targets, as a plan without more than that. False, and p untouched, unless
+/* Of a journal that was opened: these scopes, and the log, with their targets, as a plan without more than that. False, and p untouched, unless
  * every one of them is loaded, so that nothing but what follows a load is left to do. */
 bool journal_take_targets(struct journal *j, const struct strlist *scopes, struct load_plan *p);
 /* What earlier runs of a --salvage had to leave out: events "missing", whose scope is the text. */

@@ -133,6 +133,7 @@ static void take_target(struct journal *j, const json_t *line)
 		.replaces = copy_of(line, "replaces"),
 		.aside = copy_of(line, "aside"),
 		.beside = js_opt_bool(line, "beside", false),
+		.log = js_opt_bool(line, "log", false),
 	};
 }
 
@@ -297,6 +298,8 @@ enum status journal_write_targets(struct journal *j, const struct load_plan *p, 
 		js_set_str(line, "scope", s->scope);
 		js_set_str(line, "target", s->target);
 		js_set_bool(line, "beside", s->beside);
+		if (s->log)
+			js_set_bool(line, "log", true);
 		if (s->replaces)
 			js_set_str(line, "replaces", s->replaces);
 		if (s->aside)
@@ -309,10 +312,13 @@ enum status journal_write_targets(struct journal *j, const struct load_plan *p, 
 
 bool journal_take_targets(struct journal *j, const struct strlist *scopes, struct load_plan *p)
 {
-	if (!j || j->targets.scopes != scopes->len)
+	if (!j || plan_databases(&j->targets) != scopes->len)
 		return false;
 	for (size_t i = 0; i < scopes->len; i++)
-		if (strcmp(j->targets.scope[i].scope, scopes->item[i]) || !journal_has(j, "loaded", scopes->item[i]))
+		if (strcmp(j->targets.scope[i].scope, scopes->item[i]))
+			return false;
+	for (size_t i = 0; i < j->targets.scopes; i++)
+		if (!journal_has(j, "loaded", j->targets.scope[i].scope))
 			return false;
 	*p = j->targets;
 	j->targets = (struct load_plan){0};

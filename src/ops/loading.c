@@ -6,6 +6,7 @@ struct scope_load {
 	void *load;
 	struct load_pipeline *pipeline;
 	const char *scope;
+	bool log;
 	uint64_t wanted;
 };
 
@@ -82,6 +83,8 @@ static enum status open_pipeline(struct scope_load *s, struct error *err)
 
 	if (budget_of(l->env, archive_chunk_size(l->reader), true, &budget, err))
 		return err->code;
+	if (s->log)
+		budget.jobs = 1;
 	struct load_pipeline_spec spec = {
 		.budget = &budget,
 		.reader = l->reader,
@@ -98,7 +101,7 @@ static enum status open_pipeline(struct scope_load *s, struct error *err)
 enum status loading_preflight(struct loading *l, void *load, struct error *err)
 {
 	for (size_t i = 0; i < l->plan->scopes; i++) {
-		struct scope_load s = {.l = l, .load = load, .scope = l->plan->scope[i].scope};
+		struct scope_load s = {.l = l, .load = load, .scope = l->plan->scope[i].scope, .log = l->plan->scope[i].log};
 
 		enum status st = open_pipeline(&s, err);
 
@@ -175,17 +178,19 @@ static enum status units(struct scope_load *s, struct load_sum *sum, struct erro
 
 static enum status load_scope(struct loading *l, void *load, size_t i, struct error *err)
 {
-	struct scope_load s = {.l = l, .load = load, .scope = l->plan->scope[i].scope};
+	struct scope_load s = {.l = l, .load = load, .scope = l->plan->scope[i].scope, .log = l->plan->scope[i].log};
 	const struct driver *d = l->target->driver;
 	struct run *run = l->env->run;
 	struct instant t0 = run_mono(run);
 
 	if (journal_has(l->journal, "loaded", s.scope))
 		return ST_OK;
+	if (s.log && l->before_log && l->before_log(l->before_log_ctx, err))
+		return err->code;
 	atomic_store(&l->env->progress->phase, "schema");
 	if (d->load_begin(run, load, i, journal_has(l->journal, "begun", s.scope), err) || journal_write(l->journal, "begun", s.scope, NULL, err))
 		return err->code;
-	atomic_store(&l->env->progress->phase, "load");
+	atomic_store(&l->env->progress->phase, s.log ? "replay" : "load");
 	if (failpoint("restore.begun", err) || units(&s, &l->sum[i], err)) {
 		tell_state(&s);
 		load_pipeline_freep(&s.pipeline);
@@ -223,7 +228,7 @@ enum status loading_run(struct loading *l, struct error *err)
 	if (!st)
 		for (size_t i = 0; i < l->plan->scopes && !err->code; i++)
 			if (load_scope(l, load, i, err))
-				error_add(err, "database %s", l->plan->scope[i].scope);
+				error_add(err, "%s %s", l->plan->scope[i].log ? "log" : "database", l->plan->scope[i].scope);
 	if (!err->code)
 		(void)!failpoint("restore.loaded.all", err);
 	if (load)

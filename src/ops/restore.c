@@ -223,7 +223,7 @@ static void print_plan(struct restoring *x)
 			   x->r->run, x->r->backup, x->q->source);
 	else
 		buf_printf(t, "restore backup %s of %s into server %s (%s)\n", x->r->backup, x->q->source, p->identity, p->version);
-	for (size_t i = 0; i < p->scopes; i++)
+	for (size_t i = 0; i < plan_databases(p); i++)
 		buf_printf(t, "database %s -> %s%s\n", p->scope[i].scope, p->scope[i].target, p->scope[i].create ? " (new)" : "");
 	for (size_t i = 0; i < p->steps.len; i++)
 		buf_printf(t, "  %s\n", p->steps.item[i]);
@@ -324,13 +324,14 @@ static enum status make_plan(struct restoring *x, struct error *err)
 
 static enum status compare(struct restoring *x, struct error *err)
 {
-	struct recorded_scope *scope = xcalloc(x->plan.scopes, sizeof *scope);
+	const size_t scopes = plan_databases(&x->plan);
+	struct recorded_scope *scope = xcalloc(scopes, sizeof *scope);
 	CLEANUP(proof_result_release) struct proof_result p = {0};
 	struct instant t = run_mono(x->env->run);
 
-	for (size_t i = 0; i < x->plan.scopes; i++)
+	for (size_t i = 0; i < scopes; i++)
 		scope[i] = (struct recorded_scope){x->plan.scope[i].scope, x->plan.scope[i].target};
-	const struct comparison what = {x->q->target, &x->reading, scope, x->plan.scopes, true, x->q->no_owner};
+	const struct comparison what = {x->q->target, &x->reading, scope, scopes, true, x->q->no_owner};
 	enum status st = compare_with_archive(x->env, &what, &p, err);
 	free(scope);
 	x->r->compare_time = instant_diff(run_mono(x->env->run), t);
@@ -389,9 +390,9 @@ static void fill_result(struct restoring *x, const struct loading *l, bool whole
 	struct restore_result *r = x->r;
 	bool exchanged = x->q->in_place;
 
-	r->scope = xcalloc(x->plan.scopes, sizeof *r->scope);
-	r->scopes = x->plan.scopes;
-	for (size_t i = 0; i < x->plan.scopes; i++) {
+	r->scopes = plan_databases(&x->plan);
+	r->scope = xcalloc(r->scopes, sizeof *r->scope);
+	for (size_t i = 0; i < r->scopes; i++) {
 		const struct load_scope_plan *s = &x->plan.scope[i];
 		const struct load_sum sum = whole && !l->sum[i].tables ? sum_of_manifest(x, s->scope) : l->sum[i];
 
@@ -409,15 +410,33 @@ static void fill_result(struct restoring *x, const struct loading *l, bool whole
 	r->index_time = l->index_time;
 }
 
+static bool is_whole(const struct restoring *x)
+{
+	return !x->q->data_only && !x->tables.len && !x->exclude.len && !x->q->salvage;
+}
+
 /* What a load leaves to do. A copy that was compared may have been put in place before the run ended. */
 static enum status finish(struct restoring *x, bool whole, struct error *err)
 {
-	bool wanted = whole && (x->q->compare || x->q->in_place);
+	bool wanted = whole && !plan_has_log(&x->plan) && (x->q->compare || x->q->in_place);
 
 	if (wanted && !(x->q->in_place && journal_has(x->journal, "compared", "")) &&
 	    (compare(x, err) || journal_write(x->journal, "compared", "", NULL, err)))
 		return err->code;
 	return x->q->in_place ? put_in_place(x, err) : ST_OK;
+}
+
+/* What the log changes is not in the backup's digests: what is loaded is compared before, and once. */
+static enum status before_log(void *ctx, struct error *err)
+{
+	struct restoring *x = ctx;
+	const char *log = x->plan.scope[x->plan.scopes - 1].scope;
+
+	if (!is_whole(x) || !(x->q->compare || x->q->in_place) || journal_has(x->journal, "compared", ""))
+		return ST_OK;
+	if (journal_has(x->journal, "begun", log))
+		return error_set(err, ST_USAGE, "--compare comes too late: run %s replays the log of the backup already", x->r->run);
+	return compare(x, err) ? err->code : journal_write(x->journal, "compared", "", NULL, err);
 }
 
 static enum status load(struct restoring *x, struct error *err)
@@ -430,12 +449,14 @@ static enum status load(struct restoring *x, struct error *err)
 		.keep = &x->reading.keep,
 		.request = &x->request,
 		.plan = &x->plan,
+		.before_log = before_log,
+		.before_log_ctx = x,
 		.journal = x->journal,
 		.missing = &x->r->missing,
 		.table = &x->r->text,
 		.sum = x->sum,
 	};
-	bool whole = !x->q->data_only && !x->tables.len && !x->exclude.len && !x->q->salvage;
+	bool whole = is_whole(x);
 	bool compared = x->loaded && x->q->in_place && journal_has(x->journal, "compared", "");
 
 	journal_missing(x->journal, &x->r->missing);
