@@ -21,7 +21,7 @@ static void request_begin(struct request *q, const char *place, const char *only
 		strlist_add(&q->only, only);
 	q->rename[0] = (struct mo_new_name){"renamed", "other"};
 	q->route[0] = (struct mo_route){.database = "shop", .where = &q->where, .collections = &q->only, .left_out = &q->left_out, .rename = q->rename, .renames = 1};
-	q->routes = (struct mo_routes){q->route, 1};
+	q->routes = (struct mo_routes){q->route, 1, NULL};
 }
 
 static void request_release(struct request *q)
