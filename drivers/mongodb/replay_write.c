@@ -175,44 +175,74 @@ static void put_document(bson_t *to, const bson_t *doc, bool literal)
 
 static enum status check_size(const struct writing *x, const struct mo_change *c, struct error *err)
 {
-	if (c->state == MO_CHANGE_DROP || c->doc->len <= (uint32_t)x->c->server.max_document)
+	if (c->doc->len <= (uint32_t)x->c->server.max_document)
 		return ST_OK;
 	error_set(err, ST_SERVER, "the server takes documents of %" PRId32 " bytes at most, it has %" PRIu32 " now", x->c->server.max_document, c->doc->len);
 	return mo_change_blame(x->w, c, err);
 }
 
+/* A place in a command of that kind. */
+static enum status make_room(struct writing *x, const char *verb, size_t size, struct error *err)
+{
+	const bool full = x->n >= BATCH_MOST || x->n >= (uint32_t)x->c->server.max_batch || x->bytes + size > BATCH_BYTES;
+
+	if (x->open && (full || strcmp(x->verb, verb)) && flush(x, err))
+		return err->code;
+	if (!x->open)
+		begin(x, verb, *verb == 'd' ? "deletes" : "updates");
+	x->bytes += size;
+	return ST_OK;
+}
+
+static void begin_one(struct writing *x, uint32_t i, bson_t *one)
+{
+	const char *key = NULL;
+	char text[16];
+	const int n = (int)bson_uint32_to_string(x->n, &key, text, sizeof text);
+
+	bson_append_document_begin(&x->all, key, n, one);
+	put_id(one, "q", x->w->change[i].id);
+	x->sent[x->n++] = i;
+}
+
+static enum status put_drop(struct writing *x, uint32_t i, struct error *err)
+{
+	bson_t one;
+
+	if (make_room(x, "delete", x->w->change[i].id->len + COMMAND_ROOM / 4, err))
+		return err->code;
+	begin_one(x, i, &one);
+	BSON_APPEND_INT32(&one, "limit", 1);
+	bson_append_document_end(&x->all, &one);
+	return ST_OK;
+}
+
+static enum status put_new(struct writing *x, uint32_t i, bool literal, struct error *err)
+{
+	const struct mo_change *c = &x->w->change[i];
+	bson_t one;
+
+	if (make_room(x, "update", c->id->len + c->doc->len + COMMAND_ROOM / 4, err))
+		return err->code;
+	begin_one(x, i, &one);
+	put_document(&one, c->doc, literal);
+	BSON_APPEND_BOOL(&one, "upsert", true);
+	bson_append_document_end(&x->all, &one);
+	return ST_OK;
+}
+
 static enum status put_change(struct writing *x, uint32_t i, struct error *err)
 {
 	const struct mo_change *c = &x->w->change[i];
-	const bool drops = c->state == MO_CHANGE_DROP;
-	const char *verb = drops ? "delete" : "update", *list = drops ? "deletes" : "updates", *key = NULL;
-	const size_t size = 2 * (size_t)c->id->len + (drops ? 0 : c->doc->len) + COMMAND_ROOM / 4;
-	char text[16];
-	bson_t one;
 
-	if (check_size(x, c, err))
+	if (c->state == MO_CHANGE_DROP)
+		return put_drop(x, i, err);
+	const bool stamp = !x->raw_data && mo_has_empty_stamp(c->doc), literal = stamp && !mo_keeps_stamps(x->c);
+	if (check_size(x, c, err) || put_new(x, i, literal, err))
 		return err->code;
-	if (x->open && (strcmp(x->verb, verb) || x->n >= BATCH_MOST || x->n >= (uint32_t)x->c->server.max_batch || x->bytes + size > BATCH_BYTES) &&
-	    flush(x, err))
-		return err->code;
-	if (!x->open)
-		begin(x, verb, list);
-	const int n = (int)bson_uint32_to_string(x->n, &key, text, sizeof text);
-	bson_append_document_begin(&x->all, key, n, &one);
-	put_id(&one, "q", c->id);
-	if (drops) {
-		BSON_APPEND_INT32(&one, "limit", 1);
-	} else {
-		const bool stamp = !x->raw_data && mo_has_empty_stamp(c->doc);
-
-		x->stamps = x->stamps || stamp;
-		put_document(&one, c->doc, stamp && !mo_keeps_stamps(x->c));
-		BSON_APPEND_BOOL(&one, "upsert", true);
-	}
-	bson_append_document_end(&x->all, &one);
-	x->sent[x->n++] = i;
-	x->bytes += size;
-	return ST_OK;
+	x->stamps = x->stamps || stamp;
+	/* Once more, as the first may have made the document. */
+	return literal ? put_new(x, i, true, err) : ST_OK;
 }
 
 /* All changes of the target from `at` up to `end` that are in this state. */

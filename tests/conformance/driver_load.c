@@ -317,14 +317,14 @@ static enum status load_one(struct loading *l, void *worker, size_t i, size_t fi
 	return ST_OK;
 }
 
-static enum status load_rows(struct loading *l, void *load, void *worker, const struct load_break *at, struct error *err)
+static enum status load_rows(struct loading *l, void *load, void *worker, const char *scope, const struct load_break *at, struct error *err)
 {
 	uint32_t units = 0;
 
 	for (size_t i = 0; i < l->k->objects; i++) {
 		const struct recorded_object o = as_recorded(l->k, i);
 
-		if (strcmp(o.scope, l->scopes.item[0]) || !l->s->driver->load_wants(load, &o))
+		if (strcmp(o.scope, scope) || !l->s->driver->load_wants(load, &o))
 			continue;
 		for (size_t first = 0; first == 0 || first < o.rows;) {
 			size_t n = min_size(o.rows - first, l->rows_per_unit ? l->rows_per_unit : o.rows);
@@ -339,20 +339,29 @@ static enum status load_rows(struct loading *l, void *load, void *worker, const 
 	return at && at->before_end ? error_set(err, ST_FAILED, "broken here") : ST_OK;
 }
 
-enum status loading_run(struct loading *l, const struct load_break *at, struct error *err)
+static enum status load_scope(struct loading *l, void *load, size_t i, const struct load_break *at, struct error *err)
 {
 	const struct driver *driver = l->s->driver;
-	void *load = NULL, *worker = NULL;
+	void *worker = NULL;
+	enum status st = driver->load_begin(&run, load, i, l->resumed, err);
 
-	CHECK_OK(driver->load_open(&run, &l->s->e, &l->q, &l->plan, &load, err), *err);
-	enum status st = driver->load_begin(&run, load, 0, l->resumed, err);
 	if (!st)
 		st = driver->load_worker_open(&run, load, &worker, err);
 	if (!st)
-		st = load_rows(l, load, worker, at, err);
+		st = load_rows(l, load, worker, l->plan.scope[i].scope, at, err);
 	driver->load_worker_close(worker);
-	if (!st)
-		st = driver->load_end(&run, load, err);
+	return st ? st : driver->load_end(&run, load, err);
+}
+
+enum status loading_run(struct loading *l, const struct load_break *at, struct error *err)
+{
+	const struct driver *driver = l->s->driver;
+	void *load = NULL;
+	enum status st = ST_OK;
+
+	CHECK_OK(driver->load_open(&run, &l->s->e, &l->q, &l->plan, &load, err), *err);
+	for (size_t i = l->log_only ? l->plan.scopes - 1 : 0; i < l->plan.scopes && !st; i++)
+		st = load_scope(l, load, i, at, err);
 	driver->load_close(load, !st);
 	return st;
 }

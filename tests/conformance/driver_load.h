@@ -61,6 +61,7 @@ struct loading {
 	size_t rows_per_unit; /* 0: all rows of an object are one unit */
 	struct strlist done;  /* journal of units, "name/first row" */
 	bool resumed;
+	bool log_only;        /* the databases are loaded already */
 	struct load_plan plan;
 };
 void loading_init(struct loading *l, struct test_server *s, struct kept *k, const char *scope);

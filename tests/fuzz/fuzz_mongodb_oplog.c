@@ -51,6 +51,7 @@ static void update(const bson_t *pre, const bson_t *how)
 
 struct replay {
 	struct mo_routes routes;
+	struct mo_known known;
 	struct mo_indexes indexes;
 	const bson_t *pre;
 };
@@ -68,6 +69,7 @@ static enum status take_operation(void *ctx, const struct mo_oplog_entry *op, st
 		error_release(&why);
 	if (!mo_replay_make(&r->routes, op, &to, &why) && to.kind == MO_REPLAY_COMMAND && !mo_bson_is_sound(to.command))
 		die("a command that is no document");
+	mo_known_apply(&r->known, op);
 	return ST_OK;
 }
 
@@ -78,18 +80,21 @@ static void entry(const bson_t *doc, const bson_t *pre)
 	char database[] = "copy", suffix[] = "";
 	const struct mo_where where = {database, suffix};
 	const struct mo_route route = {.database = "a", .where = &where};
-	struct replay r = {.routes = {&route, 1}, .indexes = MO_INDEXES_INIT, .pre = pre};
+	struct replay r = {.known = MO_KNOWN_INIT, .indexes = MO_INDEXES_INIT, .pre = pre};
 	enum mo_txn_state state = MO_TXN_NONE;
 	struct mo_oplog_entry e;
 
 	if (mo_oplog_parse(doc, &e, &err))
 		return;
+	r.routes = (struct mo_routes){&route, 1, &r.known};
+	mo_known_add(&r.known, "a", "a", "61616161616161616161616161616161");
 	/* Twice: what is open the first time is gone on with. */
 	for (int i = 0; i < 2; i++)
 		if (mo_txns_take(txns, doc, &e, &state, &err) ||
 		    (state == MO_TXN_NONE ? mo_oplog_inner(&e, take_operation, &r, &err) : mo_txns_each(txns, take_operation, &r, &err)))
 			break;
 	mo_indexes_release(&r.indexes);
+	mo_known_release(&r.known);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
