@@ -82,7 +82,6 @@ enum status mo_dump_read_users(struct run *run, struct mo_dump *d, struct dump_i
 enum status mo_dump_still(struct run *run, struct mo_dump *d, struct error *err) MUST_CHECK;
 
 /* dump_log.c */
-#define MO_LOG_SCOPE "local"
 enum status mo_log_begin(struct run *run, struct mo_dump *d, struct scope_info *info, const struct object_sink *objects, struct error *err) MUST_CHECK;
 enum status mo_log_read(struct run *run, struct mo_conn *c, struct mo_dump *d, struct row_sink *rows, struct error *err) MUST_CHECK;
 enum status mo_log_end(struct mo_dump *d, const struct entry_sink *entries, struct error *err) MUST_CHECK;

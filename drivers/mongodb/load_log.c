@@ -1,18 +1,5 @@
 #include "drivers/mongodb/load_log.h"
 
-const char *mo_optime_print(const struct mo_optime *at, char text[MO_OPTIME_TEXT])
-{
-	snprintf(text, MO_OPTIME_TEXT, "%" PRIu32 ":%" PRIu32, at->t, at->i);
-	return text;
-}
-
-int mo_optime_compare(const struct mo_optime *a, const struct mo_optime *b)
-{
-	if (a->t != b->t)
-		return a->t < b->t ? -1 : 1;
-	return (a->i > b->i) - (a->i < b->i);
-}
-
 static bool number_of(const char **text, char end, uint32_t *to)
 {
 	char *stop;
@@ -41,7 +28,7 @@ static enum status take_object(void *arg, const struct recorded_object *o, struc
 
 	if (strcmp(js_opt_str(o->facts, "type", ""), "oplog"))
 		return ST_OK;
-	if (log->has || !time_of(o->facts, "from", &log->from) || !time_of(o->facts, "to", &log->to) || mo_optime_compare(&log->from, &log->to) > 0)
+	if (log->has || !time_of(o->facts, "from", &log->from) || !time_of(o->facts, "to", &log->to) || mo_optime_number(&log->from) > mo_optime_number(&log->to))
 		return error_set(err, ST_BAD, "the log of the backup does not say from when to when it is");
 	log->has = true;
 	log->id = o->id;

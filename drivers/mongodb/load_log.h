@@ -8,18 +8,14 @@
 #include "drivers/mongodb/oplog_index.h"
 #include "drivers/mongodb/oplog_names.h"
 #include "drivers/mongodb/oplog_txn.h"
+#include "drivers/mongodb/span.h"
 
-#define MO_LOG_SCOPE "local"
 #define MO_MARK_REPLAY "replay"
 
 /* ---- what there is (load_log.c) ---- */
 
 /* ST_BAD where the archive's log does not say from when to when it is. */
 enum status mo_log_find(const struct recorded *r, struct mo_log *log, struct error *err) MUST_CHECK;
-/* "seconds:increment" into text. */
-#define MO_OPTIME_TEXT 24
-const char *mo_optime_print(const struct mo_optime *at, char text[MO_OPTIME_TEXT]);
-int mo_optime_compare(const struct mo_optime *a, const struct mo_optime *b);
 
 /* ---- documents that are to be changed (replay_window.c) ---- */
 

@@ -186,10 +186,10 @@ static enum status plan_log(struct mo_planner *pl, struct error *err)
 	const struct load_request *q = pl->q;
 	struct load_plan *p = pl->p;
 	struct mo_log log;
-	char to[MO_OPTIME_TEXT];
 
 	if (mo_log_find(q->recorded, &log, err) || !log.has)
 		return err->code;
+	CLEANUP(cstr_release) char *to = mo_optime_print(&log.to);
 	if (q->data_only) {
 		plan_line(&p->refusals, "--data-only: the documents of this backup are of one moment only when its log is replayed, which makes, drops and renames"
 					" collections, too; leave --data-only out, or restore into another database first");
@@ -200,7 +200,7 @@ static enum status plan_log(struct mo_planner *pl, struct error *err)
 		return ST_OK;
 	}
 	p->scope[p->scopes++] = (struct load_scope_plan){.scope = xstrdup(MO_LOG_SCOPE), .target = xstrdup(""), .log = true};
-	plan_line(&p->steps, "replay the log of the backup, %" PRIu64 " entries up to %s, before indexes are built", log.rows, mo_optime_print(&log.to, to));
+	plan_line(&p->steps, "replay the log of the backup, %" PRIu64 " entries up to %s, before indexes are built", log.rows, to);
 	return ST_OK;
 }
 

@@ -119,7 +119,7 @@ static enum status record(const struct taking *t, const struct mo_optime *at, st
 
 	if (mo_window_flush(t->run, t->c, &r->window, err))
 		return err->code;
-	if (!at->t || mo_optime_compare(at, &r->done) <= 0)
+	if (!at->t || mo_optime_number(at) <= mo_optime_number(&r->done))
 		return ST_OK;
 	BSON_APPEND_UTF8(&doc, "_id", MO_MARK_REPLAY);
 	BSON_APPEND_TIMESTAMP(&doc, "at", at->t, at->i);
@@ -190,15 +190,15 @@ static enum status take_operation(void *ctx, const struct mo_oplog_entry *op, st
 
 static enum status check_order(const struct mo_replaying *r, const struct mo_oplog_entry *e, const struct mo_log *log, struct error *err)
 {
-	char first[MO_OPTIME_TEXT], now[MO_OPTIME_TEXT];
+	CLEANUP(cstr_release) char *from = NULL, *now = NULL;
 
-	if (!r->last.t && mo_optime_compare(&e->at, &log->from))
-		return error_set(err, ST_BAD, "the log of the backup lacks its beginning: it is from %s, its first entry is of %s",
-				 mo_optime_print(&log->from, first), mo_optime_print(&e->at, now));
-	if (r->last.t && mo_optime_compare(&e->at, &r->last) <= 0)
-		return error_set(err, ST_BAD, "the log of the backup is out of order: the entry of %s comes behind that of %s",
-				 mo_optime_print(&e->at, now), mo_optime_print(&r->last, first));
-	return ST_OK;
+	if (r->last.t ? mo_optime_number(&e->at) > mo_optime_number(&r->last) : mo_optime_number(&e->at) == mo_optime_number(&log->from))
+		return ST_OK;
+	now = mo_optime_print(&e->at);
+	from = mo_optime_print(r->last.t ? &r->last : &log->from);
+	if (!r->last.t)
+		return error_set(err, ST_BAD, "the log of the backup lacks its beginning: it is from %s, its first entry is of %s", from, now);
+	return error_set(err, ST_BAD, "the log of the backup is out of order: the entry of %s comes behind that of %s", now, from);
 }
 
 static enum status take_entry(void *ctx, const bson_t *doc, struct error *err)
@@ -210,7 +210,7 @@ static enum status take_entry(void *ctx, const bson_t *doc, struct error *err)
 
 	if (run_check(t->run, err) || mo_oplog_parse(doc, &e, err) || check_order(r, &e, &r->l->log, err) || mo_txns_take(r->txns, doc, &e, &state, err))
 		return err->code;
-	t->live = mo_optime_compare(&e.at, &r->done) > 0;
+	t->live = mo_optime_number(&e.at) > mo_optime_number(&r->done);
 	t->record = false;
 	t->before = r->last;
 	if (state == MO_TXN_NONE ? mo_oplog_inner(&e, take_operation, t, err) : state == MO_TXN_WHOLE && mo_txns_each(r->txns, take_operation, t, err))

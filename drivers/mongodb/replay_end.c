@@ -57,22 +57,20 @@ static enum status end_place(struct run *run, struct mo_load *l, size_t i, struc
 static enum status check_end(const struct mo_load *l, struct error *err)
 {
 	const struct mo_replaying *r = l->replay;
-	char wanted[MO_OPTIME_TEXT], last[MO_OPTIME_TEXT];
+	CLEANUP(cstr_release) char *wanted = mo_optime_print(&l->log.to), *last = mo_optime_print(&r->last);
 
-	if (r->last.t && !mo_optime_compare(&r->last, &l->log.to))
+	if (mo_optime_number(&r->last) == mo_optime_number(&l->log.to))
 		return ST_OK;
-	return error_set(err, ST_BAD, "the log of the backup lacks its end: it is until %s, its last entry is of %s", mo_optime_print(&l->log.to, wanted),
-			 mo_optime_print(&r->last, last));
+	return error_set(err, ST_BAD, "the log of the backup lacks its end: it is until %s, its last entry is of %s", wanted, last);
 }
 
 static void tell(const struct mo_load *l)
 {
 	const struct mo_replaying *r = l->replay;
 	const size_t open = mo_txns_unfinished(r->txns);
-	char at[MO_OPTIME_TEXT];
+	CLEANUP(cstr_release) char *at = mo_optime_print(&r->last);
 
-	notes_tell(l->e->notes, "the log of the backup was replayed up to %s: %" PRIu64 " entries, %" PRIu64 " changes of what is restored%s", mo_optime_print(&r->last, at),
-		   r->entries, r->operations, l->resumed ? " since it was resumed" : "");
+	notes_tell(l->e->notes, "the log of the backup was replayed up to %s: %" PRIu64 " entries, %" PRIu64 " changes of what is restored%s", at, r->entries, r->operations, l->resumed ? " since it was resumed" : "");
 	if (open)
 		notes_tell(l->e->notes, "%zu transactions were open at the end of the log and are as if they had never been", open);
 }

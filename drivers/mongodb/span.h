@@ -6,6 +6,8 @@
 #include "drivers/mongodb/conn.h"
 #include "drivers/mongodb/oplog_names.h"
 
+#define MO_LOG_SCOPE "local" /* of an archive */
+
 struct mo_span {
 	bool has;
 	struct mo_optime from, to; /* has: entries that are there; to: t is 0 until mo_span_end */
