@@ -44,8 +44,9 @@ static enum status take_recorded(struct mo_replaying *r, const char *scope, stru
 		const struct mo_meta *m = &all.item[i].meta;
 
 		mo_indexes_add(&r->indexes, scope, m);
+		/* The UUID of a time series is not that of its buckets. */
 		if (m->kind != MO_VIEW)
-			mo_known_add(&r->known, scope, m->name, m->uuid);
+			mo_known_add(&r->known, scope, m->name, m->kind == MO_TIMESERIES ? "" : m->uuid);
 	}
 	return ST_OK;
 }

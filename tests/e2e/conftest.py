@@ -18,7 +18,8 @@ import pg  # noqa: E402
 
 # The driver of MongoDB is not part of every build yet.
 if "mongodb" not in subprocess.run([drtool_lib.binary(), "--version"], capture_output=True, text=True, check=False).stdout:
-    collect_ignore = ["test_mongodb_restore.py", "test_mongodb_stock_tools.py", "test_mongodb_first_use.py", "test_mongodb_oplog.py"]
+    collect_ignore = ["test_mongodb_restore.py", "test_mongodb_stock_tools.py", "test_mongodb_first_use.py", "test_mongodb_oplog.py",
+                      "test_mongodb_replay.py"]
 
 _counter = 0
 

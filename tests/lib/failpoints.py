@@ -13,6 +13,7 @@ FLOWS = {
     "locked backup": ["mysql.locked"],
     "first": ["store.init."],
     "restore": ["load.", "restore.begun", "restore.loaded", "restore.finish.", "postgres.load.", "mysql.load.", "mongodb.load."],
+    "replay": ["mongodb.replay."],
     "exchange": ["restore.exchange.", "postgres.exchange.", "mysql.exchange.", "mongodb.exchange."],
     "verify": ["verify."],
     "prune": ["prune.", "local.delete."],

@@ -1,0 +1,221 @@
+"""MongoDB: a backup with its oplog comes back as its source was at the end of the log, whatever was written meanwhile, and wherever it is restored to. The
+source is the scripted server, whose past is known; targets are the server of the tests and scripted ones."""
+
+import json
+import subprocess
+import threading
+
+import pg
+import pytest
+from failpoints import failpoints, points
+
+bson = pytest.importorskip("bson")
+wire = pytest.importorskip("mongo_wire")
+query = pytest.importorskip("mongo_query")
+import mo  # noqa: E402
+
+needs_failpoints = pytest.mark.skipif(not failpoints(), reason="this build has no failpoints")
+FLAGS = ("--chunk-size", "16KiB", "--jobs", "2")
+REFUSED = 246  # what snapshot reads are answered with
+
+
+def insert(collection, *documents, db="shop"):
+    return {"insert": collection, "documents": list(documents), "$db": db}
+
+
+def update(collection, own, how, db="shop"):
+    return {"update": collection, "updates": [{"q": {"_id": own}, "u": how}], "$db": db}
+
+
+def delete(collection, own, db="shop"):
+    return {"delete": collection, "deletes": [{"q": {"_id": own}, "limit": 1}], "$db": db}
+
+
+@pytest.fixture
+def server(mo_script):
+    made = mo_script(set_name="rs0", snapshot=REFUSED, oplog=100000)
+    made.store.load("shop", "orders", [{"_id": i, "sum": 100, "text": "x" * 60} for i in range(400)],
+                    [{"v": 2, "key": {"mail": 1}, "name": "mail", "unique": True, "sparse": True}])
+    made.store.load("shop", "items", [{"_id": i} for i in range(5)])
+    return made
+
+
+def backup(drtool, server, *more):
+    drtool.ok("backup", server.url("shop"), "--name", "shop", *FLAGS, *more)
+    scopes = drtool.manifest("shop")["scopes"]
+    assert scopes[-1]["log"]
+    return tuple(map(int, scopes[-1]["position"].split(":")))
+
+
+def past(server, collection, at):
+    return sorted(server.store.find("shop", collection).documents(at))
+
+
+def now(target, db, collection):
+    if isinstance(target, mo.Server):
+        return sorted(mo.raw_documents(target.db(db)[collection]))
+    found = target.store.find(db, collection)
+    return sorted(found.documents()) if found else None
+
+
+def during(server, *commands):
+    """Commands that are run when the documents of orders are asked for."""
+    server.fault("find", ns="shop.orders", call=lambda _: [server.do(command) for command in commands])
+
+
+@pytest.fixture
+def busy(server, drtool):
+    """A backup that was taken while amounts went from one order to the next, the sum of all being the same after each two updates; its position."""
+    ended = threading.Event()
+
+    def write():
+        amounts = [100] * 400
+        for i in range(100000):
+            if ended.is_set():
+                break
+            one, other = i % 400, (i * 7 + 1) % 400
+            with server.store.lock:
+                for which, change in ((one, -1), (other, 1)):
+                    amounts[which] += change
+                    server.do(update("orders", which, {"$set": {"sum": amounts[which]}}))
+                server.do(insert("orders", {"_id": f"new{i}", "sum": 0}))
+                server.do(delete("orders", f"new{i - 3}"))
+            ended.wait(0.002)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        return backup(drtool, server)
+    finally:
+        ended.set()
+        writer.join()
+
+
+def test_all_documents_are_of_the_end_of_the_log_though_it_was_written_to_all_the_time(server, drtool, mo_server, make_mo_db, busy):
+    db = make_mo_db(mo_server)
+    done = drtool.ok("restore", "shop", "--into", mo_server.url(db), "--compare")
+    assert now(mo_server, db, "orders") == past(server, "orders", busy)
+    assert now(mo_server, db, "items") == past(server, "items", busy)
+    assert mo_server.indexes(db)["orders"]["mail"]["unique"]
+    assert "compared and equal" in done.out and f"replayed up to {busy[0]}:{busy[1]}" in done.text
+    assert not [name for name in mo_server.db(db).list_collection_names() if name.startswith("drtool")]
+    total = sum(document["sum"] for document in mo_server.db(db).orders.find())
+    assert abs(total - 40000) <= 1  # the end may be between two updates
+
+
+def test_in_place_it_takes_the_place_of_what_is_there_and_goes_back(server, drtool, mo_script, busy):
+    target = mo_script(set_name="rs1")
+    target.store.load("shop", "orders", [{"_id": "before"}])
+    done = drtool.ok("restore", "shop", "--into", target.url(), "--in-place", "--yes")
+    assert "compared and equal" in done.out
+    assert now(target, "shop", "orders") == past(server, "orders", busy)
+    run = next(name for name in target.store.databases["shop"] if name.startswith("drtool_run_"))[-6:]
+    assert now(target, "shop", f"orders_before_{run}") == [wire.raw({"_id": "before"})]
+    drtool.ok("exchange", run, "--into", target.url(), "--back", "--yes")
+    assert now(target, "shop", "orders") == [wire.raw({"_id": "before"})]
+    assert now(target, "shop", f"orders_restore_{run}") == past(server, "orders", busy)
+
+
+def test_one_collection_comes_without_the_others(server, drtool, mo_script, busy):
+    target = mo_script(set_name="rs1")
+    target.store.load("copy", "items", [{"_id": "before"}])
+    drtool.ok("restore", "shop", "--into", target.url("copy"), "--table", "shop.orders", "--rename", "orders=kept")
+    assert now(target, "copy", "kept") == past(server, "orders", busy)
+    assert now(target, "copy", "items") == [wire.raw({"_id": "before"})] and now(target, "copy", "orders") is None
+
+
+def test_a_value_that_went_from_one_document_to_another_while_they_were_read_does_not_break_its_unique_index(server, drtool, mo_server, make_mo_db):
+    had = []
+
+    def move(command):
+        """The first document that is read has the value, and gives it to one that is read later."""
+        asked = {wire.field(d, "_id").decode() for d in server.store.find("shop", "orders").documents() if query.matches(d, command.part("filter"))}
+        if command.get("filter") is None:
+            return  # where to divide it
+        if not had and asked:
+            had.append(min(asked))
+            server.do(update("orders", had[0], {"$set": {"mail": "x@y"}}))
+        elif len(had) == 1 and asked - {had[0]}:
+            had.append(max(asked))
+            server.do(update("orders", had[0], {"$set": {"mail": "z@y"}}))
+            server.do(update("orders", had[1], {"$set": {"mail": "x@y"}}))
+
+    server.fault("find", ns="shop.orders", times=None, call=move)
+    drtool.ok("backup", server.url("shop"), "--name", "shop", "--split-above", "8KiB", "--jobs", "1")
+    folder = pg.temp_dir("unpacked")
+    for volume in drtool.archives("shop"):
+        subprocess.run(["tar", "xzf", volume, "-C", folder], check=True)
+    assert sum(piece.read_bytes().count(b"x@y") for piece in (folder / "db/shop/data/orders").iterdir()) == 2
+    at = tuple(map(int, drtool.manifest("shop")["scopes"][0]["position"].split(":")))
+    db = make_mo_db(mo_server)
+    drtool.ok("restore", "shop", "--into", mo_server.url(db))
+    assert now(mo_server, db, "orders") == past(server, "orders", at)
+    assert mo_server.indexes(db)["orders"]["mail"]["unique"]
+
+
+# --- collections that come, go and change their names ---
+
+SWAP = (insert("tmp", {"_id": 1, "mark": "new"}), {"renameCollection": "shop.tmp", "to": "shop.items", "dropTarget": True, "$db": "admin"},
+        insert("items", {"_id": 2, "mark": "newer"}), {"create": "made", "capped": True, "size": 4096, "$db": "shop"}, insert("made", {"_id": 1}),
+        {"createIndexes": "items", "indexes": [{"key": {"mark": 1}, "name": "mark", "unique": True}], "$db": "shop"},
+        insert("gone", {"_id": 1}), {"drop": "gone", "$db": "shop"})
+
+
+def check_swapped(server, target, at, suffix=""):
+    for name in "orders", "items", "made":
+        assert now(target, "shop", name + suffix) == past(server, name, at), name
+    assert all(now(target, "shop", name + suffix) is None for name in ("tmp", "gone"))
+    indexes = {wire.field(index, "name").decode() for index in target.store.find("shop", "items" + suffix).indexes}
+    assert indexes == {"_id_", "mark"}
+
+
+def test_collections_are_made_replaced_and_dropped_as_while_the_backup_was_taken(server, drtool, mo_script):
+    during(server, *SWAP)
+    at = backup(drtool, server)
+    target = mo_script(set_name="rs1")
+    drtool.ok("restore", "shop", "--into", target.url())
+    check_swapped(server, target, at)
+    assert wire.field(target.store.find("shop", "made").options, "capped").decode() is True
+
+
+def test_collections_that_were_replaced_between_the_beginning_of_the_log_and_their_list_come_as_they_were_listed(server, drtool, mo_script):
+    # The list that counts is made after the log's beginning was looked at.
+    server.fault("listCollections", n=2, call=lambda _: [server.do(command) for command in SWAP])
+    at = backup(drtool, server)
+    target = mo_script(set_name="rs1")
+    drtool.ok("restore", "shop", "--into", target.url())
+    check_swapped(server, target, at)
+
+
+# --- a replay that is cut off ---
+
+@needs_failpoints
+@pytest.mark.parametrize("name", points("replay", "mongodb"))
+def test_a_replay_that_ends_anywhere_goes_on_from_there(server, drtool, mo_script, name):
+    during(server, *SWAP, *(update("orders", i, {"$set": {"sum": i}}) for i in range(50)), delete("orders", 7))
+    at = backup(drtool, server)
+    for number in 1, 3:
+        target = mo_script(set_name="rs1")
+        target.store.load("shop", "items", [{"_id": "before"}])
+        ended = drtool.run("restore", "shop", "--into", target.url(), "--in-place", "--yes", fail=f"{name}:{number}:kill")
+        assert ended.code or number > 1, ended
+        if ended.code:
+            drtool.ok("restore", "shop", "--into", target.url(), "--in-place", "--yes", "--resume")
+        check_swapped(server, target, at)
+
+
+# --- verify ---
+
+def test_a_verify_compares_then_replays_and_says_up_to_which_moment(server, drtool, mo_server, busy):
+    config = drtool.config(f"stores:\n  s: {{url: \"{drtool.store_url}\"}}\nsources:\n  shop: {{url: \"{server.url('shop')}\", scratch: \"{mo_server.url()}\"}}\n")
+    before = mo_server.databases()
+    assert "compared" in drtool.ok("verify", "shop", "--config", config).out
+    all_of_it = [json.loads(path.read_text()) for path in (drtool.store / "evidence").rglob("*.json")]
+    evidence = [one for one in all_of_it if one["kind"] == "verify"]
+    assert [one["outcome"] for one in evidence] == ["good"] and f"replayed up to {busy[0]}:{busy[1]}" in json.dumps(evidence)
+    assert mo_server.databases() == before
+
+
+def test_a_dry_run_says_what_will_be_replayed(server, drtool, mo_script, busy):
+    done = drtool.ok("restore", "shop", "--into", mo_script(set_name="rs1").url(), "--dry-run")
+    assert f"up to {busy[0]}:{busy[1]}, before indexes are built" in done.out and "local" not in done.out
