@@ -187,6 +187,29 @@ def test_collections_that_were_replaced_between_the_beginning_of_the_log_and_the
     check_swapped(server, target, at)
 
 
+@pytest.mark.parametrize("version, buckets", [("7.0.14", True), ("8.3.0", False)])
+def test_buckets_of_a_time_series_are_replayed_as_they_are_stored(server, drtool, mo_script, version, buckets):
+    bucket = {"control": {"version": 1, "min": {"at": 1}}, "meta": "a", "data": {"at": {"0": 1}}}
+    server.store.load("shop", "series", [{"_id": 1, **bucket}], options={"timeseries": {"timeField": "at", "metaField": "meta"}})
+    during(server, insert("system.buckets.series", {"_id": 2, **bucket}), update("system.buckets.series", 1, {"$set": {"meta": "b"}}))
+    at = backup(drtool, server)
+    target = mo_script(set_name="rs1", version=version)
+    target.store.buckets = buckets
+    drtool.ok("restore", "shop", "--into", target.url())
+    assert now(target, "shop", "system.buckets.series" if buckets else "series") == past(server, "system.buckets.series", at)
+
+
+def test_documents_of_16_megabytes_are_put_and_changed(server, drtool, mo_server, make_mo_db):
+    large = "x" * ((16 << 20) - 100)
+    during(server, insert("large", {"_id": 1, "text": large}), insert("large", {"_id": 2, "text": large[:-1000]}),
+           update("large", 2, {"$set": {"more": "y" * 900}}), update("orders", 3, {"_id": 3, "text": large}))
+    at = backup(drtool, server)
+    db = make_mo_db(mo_server)
+    drtool.ok("restore", "shop", "--into", mo_server.url(db))
+    for name in "large", "orders":
+        assert now(mo_server, db, name) == past(server, name, at), name
+
+
 # --- a replay that is cut off ---
 
 @needs_failpoints
