@@ -16,13 +16,23 @@ char *mo_optime_print(const struct mo_optime *at) { return xasprintf("%" PRIu32 
 
 /* ---- looks at the log ---- */
 
-static enum status take_optime(void *ctx, const bson_t *doc, struct error *err)
-{
-	struct mo_optime *at = ctx;
+struct seen {
+	struct mo_optime at;     /* t is 0: there is none */
+	struct mo_optime before; /* of the same transaction the entry before it; t is 0: none */
+};
 
-	if (!mo_look_timestamp(doc, "ts", &at->t, &at->i))
+static enum status take_entry(void *ctx, const bson_t *doc, struct error *err)
+{
+	CLEANUP(error_release) struct error ignored = ERROR_INIT;
+	struct mo_oplog_entry e;
+	struct seen *s = ctx;
+
+	if (!mo_look_timestamp(doc, "ts", &s->at.t, &s->at.i))
 		return error_set(err, ST_SERVER, "an entry of local.oplog.rs has no time (ts)");
-	at->term = mo_look_num(doc, "t", -1);
+	s->at.term = mo_look_num(doc, "t", -1);
+	/* One that is damaged ends the dump when it is read. */
+	if (!mo_oplog_parse(doc, &e, &ignored) && e.transaction && e.has_prev)
+		s->before = e.prev;
 	return ST_OK;
 }
 
@@ -35,13 +45,13 @@ static void put_one(bson_t *to, const char *name, const char *key, int32_t n)
 	bson_append_document_end(to, &d);
 }
 
-/* The oldest entry (direction 1), or the newest (-1) that is no newer than most (NULL: of all). at->t is 0 where there is none. */
-static enum status find_entry(struct run *run, struct mo_conn *c, int32_t direction, const struct mo_optime *most, struct mo_optime *at, struct error *err)
+/* The oldest entry (direction 1), or the newest (-1) that is no newer than most (NULL: of all). */
+static enum status find_entry(struct run *run, struct mo_conn *c, int32_t direction, const struct mo_optime *most, struct seen *seen, struct error *err)
 {
 	CLEANUP(mo_doc_release) bson_t command = BSON_INITIALIZER;
 	bson_t filter, ts;
 
-	*at = (struct mo_optime){0, 0, -1};
+	*seen = (struct seen){{0, 0, -1}, {0, 0, -1}};
 	BSON_APPEND_UTF8(&command, "find", "oplog.rs");
 	if (most) {
 		BSON_APPEND_DOCUMENT_BEGIN(&command, "filter", &filter);
@@ -52,7 +62,7 @@ static enum status find_entry(struct run *run, struct mo_conn *c, int32_t direct
 	}
 	put_one(&command, "sort", "$natural", direction);
 	BSON_APPEND_INT32(&command, "limit", 1);
-	return mo_conn_each(run, c, "local", &command, take_optime, at, err);
+	return mo_conn_each(run, c, "local", &command, take_entry, seen, err);
 }
 
 static enum status take_oldest(void *ctx, const bson_t *doc, struct error *err UNUSED)
@@ -106,10 +116,25 @@ static enum status ask_times(struct run *run, struct mo_conn *c, struct mo_optim
 
 /* ---- its beginning ---- */
 
-/* Twice, as one may begin and another one end between two looks. */
+/* Back to the first entry of the transaction that the one seen goes on with or ends. */
+static enum status find_first(struct run *run, struct mo_conn *c, struct seen *seen, struct error *err)
+{
+	while (seen->at.t && seen->before.t) {
+		const struct mo_optime at = seen->at, before = seen->before;
+
+		if (find_entry(run, c, -1, &before, seen, err))
+			return err->code;
+		if (mo_optime_number(&seen->at) != mo_optime_number(&before) || mo_optime_number(&before) >= mo_optime_number(&at))
+			seen->at.t = 0;
+	}
+	return ST_OK;
+}
+
+/* Open transactions are looked for twice, as one may begin and another one end between two looks. */
 static enum status find_begin(struct run *run, struct mo_conn *c, struct mo_span *s, struct error *err)
 {
-	struct mo_optime oldest = {UINT32_MAX, UINT32_MAX, -1}, applied, majority, first;
+	struct mo_optime oldest = {UINT32_MAX, UINT32_MAX, -1}, applied, majority;
+	struct seen seen;
 
 	if (look_at_transactions(run, c, &oldest, err) || ask_times(run, c, &applied, &majority, err))
 		return err->code;
@@ -117,15 +142,18 @@ static enum status find_begin(struct run *run, struct mo_conn *c, struct mo_span
 		s->why_not = xstrdup("the server does not tell the time of its last write");
 		return ST_OK;
 	}
-	if (find_entry(run, c, -1, &majority, &s->from, err) || look_at_transactions(run, c, &oldest, err))
+	if (find_entry(run, c, -1, &majority, &seen, err) || look_at_transactions(run, c, &oldest, err))
 		return err->code;
-	first = s->from;
-	if (s->from.t && mo_optime_number(&oldest) < mo_optime_number(&first) && find_entry(run, c, -1, &oldest, &s->from, err))
+	const bool empty = !seen.at.t;
+	if (!empty && mo_optime_number(&oldest) < mo_optime_number(&seen.at) && find_entry(run, c, -1, &oldest, &seen, err))
 		return err->code;
-	if (!first.t)
+	if (find_first(run, c, &seen, err))
+		return err->code;
+	s->from = seen.at;
+	if (empty)
 		s->why_not = xstrdup("the server has no oplog (local.oplog.rs is empty)");
 	else if (!s->from.t)
-		s->why_not = xstrdup("a transaction is open whose beginning the oplog no longer has");
+		s->why_not = xstrdup("there is a transaction whose beginning the oplog no longer has");
 	s->has = !s->why_not;
 	return ST_OK;
 }
@@ -135,7 +163,7 @@ enum status mo_span_begin(struct run *run, struct mo_conn *c, struct mo_span *s,
 	CLEANUP(error_release) struct error refused = ERROR_INIT;
 
 	mo_span_release(s);
-	if (failpoint("mongodb.span.begin", err))
+	if (failpoint("mongodb.log.span", err))
 		return err->code;
 	if (!c->server.set_name || c->server.mongos)
 		s->why_not = xstrdup("the server is no member of a replica set");
@@ -167,13 +195,13 @@ enum status mo_span_rolled(const struct mo_span *s, const struct mo_optime *olde
 
 enum status mo_span_kept(struct run *run, struct mo_conn *c, const struct mo_span *s, struct error *err)
 {
-	struct mo_optime oldest;
+	struct seen oldest;
 
 	if (find_entry(run, c, 1, NULL, &oldest, err))
 		return error_add(err, "local.oplog.rs");
-	if (!oldest.t)
+	if (!oldest.at.t)
 		return error_set(err, ST_SERVER, "local.oplog.rs was emptied while the server was dumped");
-	return mo_optime_number(&oldest) > mo_optime_number(&s->from) ? mo_span_rolled(s, &oldest, err) : ST_OK;
+	return mo_optime_number(&oldest.at) > mo_optime_number(&s->from) ? mo_span_rolled(s, &oldest.at, err) : ST_OK;
 }
 
 /* ---- its end ---- */

@@ -6,6 +6,7 @@ import threading
 
 import pg
 import pytest
+from failpoints import ended, points
 
 bson = pytest.importorskip("bson")
 wire = pytest.importorskip("mongo_wire")
@@ -35,6 +36,8 @@ def backup(drtool, server, code=0, *more):
 def unpacked(drtool):
     folder = pg.temp_dir("unpacked")
     for volume in drtool.archives("shop"):
+        if volume.name.startswith(".part"):  # of a run that was killed
+            continue
         subprocess.run(["tar", "xzf", volume, "-C", folder], check=True)
     return folder
 
@@ -146,6 +149,24 @@ def test_the_log_begins_before_the_oldest_transaction_that_is_open(server, drtoo
     assert span(kept)[0] == f"{first.time}:{first.inc}" and kept == entries[-len(kept):]
 
 
+def part_of_a_transaction(server, number, previous, **more):
+    """An entry of a transaction; previous: the one before it, None where it is the first. Returns its time."""
+    o = wire.raw({"applyOps": [{"op": "i", "ns": "shop.items", "o": {"_id": f"t{number}"}}], **more})
+    server.store.note("c", "admin.$cmd", o, lsid={"id": bson.binary.Binary(b"1" * 16, 4)}, txnNumber=bson.int64.Int64(7), prevOpTime={
+        "ts": bson.timestamp.Timestamp(*(previous or (0, 0))), "t": bson.int64.Int64(1 if previous else -1)})
+    return server.store.log.newest
+
+
+def test_a_log_that_would_begin_in_a_transaction_begins_with_its_first_entry(server, drtool):
+    before = len(server.store.log.entries)
+    first = part_of_a_transaction(server, 1, None, partialTxn=True)
+    server.do(insert("items", {"_id": "between"}))
+    second = part_of_a_transaction(server, 2, first, partialTxn=True)
+    part_of_a_transaction(server, 3, second)
+    backup(drtool, server)
+    assert log_of(drtool) == server.store.log.entries[before:]
+
+
 def test_a_change_that_no_majority_has_yet_is_waited_for(server, drtool):
     old = wire.field(server.store.log.entries[-1], "ts").decode()
 
@@ -162,6 +183,17 @@ def test_a_change_that_no_majority_has_yet_is_waited_for(server, drtool):
     server.fault("find", ns="shop.orders", call=lag)
     backup(drtool, server)
     assert wire.field(log_of(drtool)[-1], "o").decode() == {"_id": "new"}
+
+
+def test_a_secondary_is_backed_up_with_its_own_log(server, mo_script, drtool):
+    second = mo_script(store=server.store, set_name="rs0", role="secondary", snapshot=REFUSED, primary=server.address)
+    for one in (server, second):
+        one.set(hosts=[server.address, second.address])
+    second.fault("find", ns="shop.orders", call=lambda _: server.do(insert("orders", {"_id": "new"})))
+    done = drtool.ok("backup", server.url("shop", readPreference="secondary"), "--name", "shop", *FLAGS)
+    assert "dump with oplog" in done.err and len(log_of(drtool)) == 2 and second.sent("find", OPLOG) and not server.sent("find", OPLOG)
+    manifest = drtool.manifest("shop")
+    assert manifest["server_role"] == "secondary" and manifest["data_time"] == manifest["scopes"][1]["snapshot"]
 
 
 # --- ways ---
@@ -285,11 +317,17 @@ def test_a_command_that_no_restore_can_replay_ends_the_backup(server, drtool, co
 
 
 def test_a_transaction_whose_beginning_is_not_in_the_log_ends_the_backup(server, drtool):
-    operations = wire.raw({"applyOps": [{"op": "i", "ns": "shop.items", "o": {"_id": "t"}}], "count": 2})
-    server.fault("find", ns="shop.orders", call=lambda _: server.store.note(
-        "c", "admin.$cmd", operations, lsid={"id": bson.binary.Binary(b"1" * 16, 4)}, txnNumber=bson.int64.Int64(1),
-        prevOpTime={"ts": bson.timestamp.Timestamp(1, 1), "t": bson.int64.Int64(1)}))
+    server.fault("find", ns="shop.orders", call=lambda _: part_of_a_transaction(server, 2, (1, 1)))
     fails(drtool, server, "the beginning of its transaction")
+
+
+@pytest.mark.parametrize("action", ["error", "kill"])
+@pytest.mark.parametrize("point", points("backup with a log", "mongodb"))
+def test_a_backup_that_ends_at_its_log_is_none_and_the_next_one_is_whole(server, drtool, point, action):
+    assert ended(drtool.run("backup", server.url("shop"), "--name", "shop", *FLAGS, fail=f"{point}:1:{action}"), action)
+    assert not drtool.backups("shop")
+    backup(drtool, server)
+    assert len(log_of(drtool)) == 1
 
 
 # --- stock tools ---

@@ -11,6 +11,7 @@ FLOWS = {
                "local.lock.", "local.part.", "local.rename.", "local.sync.", "local.write.", "mysql.snapshot", "mysql.unit",
                "mongodb.snapshot", "mongodb.unit"],
     "locked backup": ["mysql.locked"],
+    "backup with a log": ["mongodb.log."],
     "first": ["store.init."],
     "restore": ["load.", "restore.begun", "restore.loaded", "restore.finish.", "postgres.load.", "mysql.load.", "mongodb.load."],
     "replay": ["mongodb.replay."],
