@@ -30,7 +30,9 @@ PKGS += libmariadb libssl
 HAVE += -DHAVE_LIBMARIADB
 endif
 ifeq ($(WITH_MONGODB),1)
-PKGS += libmongoc-1.0 libssl
+# Version 2 has another name, and calls deprecated what version 1.23 has no other name for.
+MONGOC := $(if $(shell pkg-config --exists libmongoc-1.0 || { pkg-config --exists mongoc2 && echo 2; }),mongoc2,libmongoc-1.0)
+PKGS += $(MONGOC) libssl
 HAVE += -DHAVE_LIBMONGOC
 endif
 building := $(filter-out clean demo deps check-deps,$(or $(MAKECMDGOALS),all))
@@ -49,6 +51,9 @@ WARN := -Wall -Wextra -Werror -Wconversion -Wcast-qual -Wshadow -Wformat=2 -Wstr
         -Wmissing-prototypes -Wvla -Wwrite-strings -Wimplicit-fallthrough -Wundef -Wpointer-arith
 ifeq ($(is_clang),)
 WARN += -Wlogical-op -Wduplicated-cond
+endif
+ifeq ($(MONGOC),mongoc2)
+WARN += -Wno-deprecated-declarations
 endif
 OPT_release := -O2 -g -D_FORTIFY_SOURCE=2
 OPT_debug   := -O1 -g -DDRTOOL_TEST
