@@ -135,7 +135,14 @@ static enum status select_error(struct mo_conn *c, const bson_error_t *why, stru
 	if (one || trouble->code == ST_TLS || trouble->code == ST_CONFIG) {
 		link_error(c, why, err);
 	} else {
-		error_set(err, ST_UNREACHABLE, "%s at %s: %s", mo_product(c), c->server.where, why->message);
+		/* "No suitable servers found (`serverSelectionTryOnce` set): [...] [...]" */
+		const char *of_each = strchr(why->message, '['), *set = mongoc_uri_get_replica_set(c->cancel->url.uri);
+
+		if (of_each || !set)
+			error_set(err, ST_UNREACHABLE, "none of the servers %s can be used: %s", c->server.where, of_each ? of_each : why->message);
+		else
+			error_set(err, ST_UNREACHABLE, "none of the servers %s says that it is a member of the replica set %s", c->server.where, set);
+		error_hint(err, "Check hosts and ports, and that the servers run and listen there. A server that is no member of a replica set is named alone.");
 		err->retry = true;
 	}
 	if (c->cancel->known)

@@ -249,7 +249,7 @@ static enum status judge_span(struct looking *l, const char *why, struct error *
 
 	if (mo_span_begin(l->run, l->c, &s, err))
 		return err->code;
-	CLEANUP(cstr_release) char *grant = s.no_right ? grant_text(l, "backup", "admin") : NULL;
+	CLEANUP(cstr_release) char *grant = s.no_right && l->user ? grant_text(l, "backup", "admin") : NULL;
 	if (s.has)
 		strlist_take(&l->p->limits, xasprintf("a backup fails where the oplog does not hold every change for as long as it reads: it takes the oplog along to be of"
 						      " one moment, since %s", why));

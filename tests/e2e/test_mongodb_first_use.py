@@ -60,6 +60,8 @@ def test_addresses_that_do_not_answer_are_told_apart(locked, drtool):
     assert "127.0.0.1:1: Connection refused" in result.err and "Check host and port" in result.err, result
     result = drtool.fails(1, "backup", "mongodb://no-such-host.invalid/shop", "--name", "shop")
     assert "Check the name of the host" in result.err, result
+    result = drtool.fails(1, "backup", "mongodb://127.0.0.1:1,127.0.0.1:2/shop?replicaSet=rs0", "--name", "shop")
+    assert "none of the servers 127.0.0.1:1, 127.0.0.1:2 can be used" in result.err and "serverSelection" not in result.err, result
     result = drtool.fails(2, "backup", "mongodb+srv://short.invalid/shop", "--name", "shop")
     assert "at least three parts" in result.err, result
     result = drtool.run("backup", at(locked, "root@", query="?authSource=admin&tls=true"), "--name", "shop", env={"MONGODB_PASSWORD": "mongo"})
