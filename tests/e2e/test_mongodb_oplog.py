@@ -310,6 +310,19 @@ def test_a_collection_that_was_made_during_the_dump_may_take_the_place_of_anothe
     assert any("renameCollection" in wire.field(entry, "o").decode() for entry in log_of(drtool))
 
 
+def test_a_collection_that_is_dropped_or_changed_before_it_is_read_keeps_nobody_from_a_backup(server, drtool):
+    during(server, {"drop": "items", "$db": "shop"}, {"collMod": "orders", "validator": {"n": {"$gte": 0}}, "$db": "shop"},
+           {"createIndexes": "orders", "indexes": [{"key": {"n": 1}, "name": "n"}], "$db": "shop"})
+    backup(drtool, server)
+    commands = [next(wire.elements(wire.field(entry, "o").value_bytes)).name for entry in log_of(drtool)[1:]]
+    assert commands == ["drop", "collMod", "createIndexes"]
+
+
+def test_a_collection_that_is_dropped_under_its_cursor_ends_the_backup(server, drtool):
+    server.fault("getMore", ns="shop.orders", error=175, run={"drop": "orders", "$db": "shop"})
+    fails(drtool, server, "collection shop.orders", "dropped, renamed")
+
+
 @pytest.mark.parametrize("command", [{"importCollection": "items"}, {"upgradeDowngradeViewlessTimeseries": "items"}, {"somethingNew": 1}])
 def test_a_command_that_no_restore_can_replay_ends_the_backup(server, drtool, command):
     server.fault("find", ns="shop.orders", call=lambda _: server.store.note_command("shop", command))
