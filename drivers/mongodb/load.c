@@ -130,10 +130,24 @@ void mo_interrupt_load(void *load)
 	mutex_unlock(&l->mutex);
 }
 
+/* Before any scope is begun, it is the one of the object. What is wrong with it the begin tells. */
+static void look_ahead(struct mo_load *l, const char *scope)
+{
+	CLEANUP(error_release) struct error ignored = ERROR_INIT;
+
+	if (l->s || (l->wish.scope && !strcmp(l->wish.scope, scope)))
+		return;
+	mo_wish_release(&l->wish);
+	for (size_t i = 0; i < l->p->scopes; i++)
+		if (!strcmp(l->p->scope[i].scope, scope) && mo_wish_make(l->q, l->p->scope[i].scope, &l->wish, &ignored))
+			return;
+}
+
 bool mo_load_wants(void *load, const struct recorded_object *o)
 {
-	const struct mo_load *l = load;
+	struct mo_load *l = load;
 
+	look_ahead(l, o->scope);
 	return (l->log.has && o->id == l->log.id) || mo_wish_object(&l->wish, o->id) != NULL;
 }
 

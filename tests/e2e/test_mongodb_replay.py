@@ -4,6 +4,7 @@ source is the scripted server, whose past is known; targets are the server of th
 import json
 import subprocess
 import threading
+import zlib
 
 import pg
 import pytest
@@ -210,10 +211,37 @@ def test_documents_of_16_megabytes_are_put_and_changed(server, drtool, mo_server
         assert now(mo_server, db, name) == past(server, name, at), name
 
 
+def damage(drtool, folder):
+    """Changes a byte in the first piece of a folder of the archive."""
+    volume = drtool.archives("shop")[0]
+    data = bytearray(volume.read_bytes())
+    at = 0
+    while True:  # each piece is a gzip member of its own
+        inflate = zlib.decompressobj(31)
+        plain = inflate.decompress(bytes(data[at:]))
+        size = len(data) - at - len(inflate.unused_data)
+        if plain.startswith(folder.encode()):
+            data[at + size // 2] ^= 1
+            volume.write_bytes(data)
+            return
+        at += size
+
+
+@pytest.mark.parametrize("folder", ["db/local/data/oplog.rs/", "db/shop/data/orders/"])
+def test_a_damaged_log_or_collection_ends_a_restore_before_anything_is_changed(server, drtool, mo_script, folder):
+    during(server, *(insert("orders", {"_id": f"n{i}", "text": "y" * 50}) for i in range(20)))
+    backup(drtool, server)
+    damage(drtool, folder)
+    target = mo_script(set_name="rs1")
+    target.store.load("shop", "orders", [{"_id": "before"}])
+    done = drtool.fails(4, "restore", "shop", "--into", target.url())
+    assert "before anything was changed" in done.err and list(target.store.databases["shop"]) == ["orders"], done
+
+
 # --- a replay that is cut off ---
 
 @needs_failpoints
-@pytest.mark.parametrize("name", points("replay", "mongodb"))
+@pytest.mark.parametrize("name", [*points("replay", "mongodb"), "restore.loaded", "restore.loaded.all", "restore.exchange.before", "restore.finish.before"])
 def test_a_replay_that_ends_anywhere_goes_on_from_there(server, drtool, mo_script, name):
     during(server, *SWAP, *(update("orders", i, {"$set": {"sum": i}}) for i in range(50)), delete("orders", 7))
     at = backup(drtool, server)
