@@ -169,6 +169,15 @@ def _updated(document, how):
     return wire.document_of(parts + [e.bytes for e in new.values()])
 
 
+def _found(of, wanted):
+    """The documents that a filter finds; the one of an _id without looking at all."""
+    fields = list(wire.elements(wanted))
+    if len(fields) == 1 and fields[0].name == "_id" and not fields[0].holds() and fields[0].type != wire.REGEX:
+        slot = of.find_id(fields[0])
+        return [slot.now] if slot is not None else []
+    return [d for d in of.documents() if query.matches(d, wanted)]
+
+
 def update(server, command):
     of = _writable(server, command, server.store.make(command.db, command.target))
     upserted, modified = [], 0
@@ -176,7 +185,7 @@ def update(server, command):
     def one(i, spec):
         nonlocal modified
         wanted, how = wire.field(spec, "q").value_bytes, wire.field(spec, "u")
-        found = [d for d in of.documents() if query.matches(d, wanted)]
+        found = _found(of, wanted)
         multi, upsert = (wire.field(spec, name) for name in ("multi", "upsert"))
         for document in found if multi is not None and multi.decode() else found[:1]:
             own, new = wire.field(document, "_id"), _updated(document, how)
@@ -203,7 +212,7 @@ def delete(server, command):
     of = server.store.find(command.db, command.target)
 
     def one(_, spec):
-        found = [d for d in of.documents() if query.matches(d, wire.field(spec, "q").value_bytes)] if of else []
+        found = _found(of, wire.field(spec, "q").value_bytes) if of else []
         limit = wire.field(spec, "limit").decode()
         for document in found[:limit or None]:
             at = server.store.tick()
