@@ -129,6 +129,14 @@ def merge_accounts(server, command):
     return {}
 
 
+def kill_sessions(server, command):
+    """Their cursors go with them."""
+    killed = {session["id"] for session in command.get("killSessions")}
+    for number in [number for number, cursor in server.cursors.items() if cursor.session in killed]:
+        server.cursors.pop(number, None)
+    return {}
+
+
 def nothing(*_):
     return {}
 
@@ -274,7 +282,7 @@ def rename_collection(server, command):
 
 ANSWERS = {
     "hello": hello, "isMaster": hello, "ismaster": hello, "buildInfo": build_info, "buildinfo": build_info, "ping": nothing,
-    "endSessions": nothing,
+    "endSessions": nothing, "killSessions": kill_sessions,
     "connectionStatus": connection_status, "_mergeAuthzCollections": merge_accounts, "dbStats": db_stats,
     "replSetGetConfig": set_config, "getParameter": get_parameter, "usersInfo": users_info, "refreshSessions": nothing, "setParameter": nothing,
     "listDatabases": list_databases, "listCollections": list_collections, "listIndexes": list_indexes,

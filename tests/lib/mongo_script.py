@@ -43,7 +43,7 @@ class Fault:
     run: a command that is done before. delay: seconds. error: the number that is answered, with message and labels. reply: the answer, a
     dict, the bytes of a document, or mongo_commands.Batch. close: the link is closed without an answer, or after that of error or reply.
     cut: the link is reset after this many bytes of the answer; True: in its middle. step_down: the server is a secondary from then on.
-    kill_cursor: the cursor of the getMore is gone. ns: only commands on "shop.items". call: a function of the command, in this process.
+    kill_cursor: the cursor of the getMore is gone, as it is after an error of it. ns: only commands on "shop.items". call: a function of the command, in this process.
     """
 
     def __init__(self, command, n=1, times=1, ns=None, run=None, delay=0, error=None, message=None, labels=(), reply=None, close=False,
@@ -61,8 +61,8 @@ class Fault:
 
 
 class Cursor:
-    def __init__(self, ns, documents, kept, filter_):
-        self.ns, self.documents, self.kept, self.filter, self.at = ns, documents, kept, filter_, 0
+    def __init__(self, ns, documents, kept, filter_, session):
+        self.ns, self.documents, self.kept, self.filter, self.session, self.at = ns, documents, kept, filter_, session, 0
 
 
 class Script:
@@ -170,7 +170,7 @@ class Script:
     def open_cursor(self, command, ns, documents, options, of=None):
         filter_ = command.part("filter")
         kept = of.kept if of is not None and of.frozen and documents is of.kept.get(filter_) else None
-        cursor = Cursor(ns, documents, kept, filter_)
+        cursor = Cursor(ns, documents, kept, filter_, command.get("lsid.id"))
         size = wire.field(options, "batchSize")
         single = wire.field(options, "singleBatch")
         batch = self._batch(cursor, FIRST_BATCH if size is None else size.decode())
@@ -264,7 +264,7 @@ class Script:
         if fault.run:
             self.do(fault.run)
         time.sleep(fault.delay)
-        if fault.kill_cursor:
+        if fault.kill_cursor or (fault.error is not None and command.name == "getMore"):
             self.cursors.pop(command.get("getMore"), None)
         if fault.step_down:
             self.set(role="secondary", primary=None)
