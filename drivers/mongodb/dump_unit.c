@@ -6,10 +6,26 @@ struct giving {
 	uint64_t bytes;
 };
 
+/* As a restore will look at it: the elements at its top. */
+static enum status check_document(const bson_t *doc, struct error *err)
+{
+	bson_iter_t at = {.err_off = 0};
+	const bool begun = bson_iter_init(&at, doc);
+
+	while (begun && bson_iter_next(&at))
+		;
+	if (begun && !at.err_off)
+		return ST_OK;
+	error_set(err, ST_SERVER, "the server gave a document of %" PRIu32 " bytes that is damaged at byte %" PRIu32, doc->len, at.err_off);
+	return error_hint(err, "Check the collection with the validate command: db.runCommand({validate: NAME, full: true}).");
+}
+
 static enum status give_row(void *ctx, const bson_t *doc, struct error *err)
 {
 	struct giving *g = ctx;
 
+	if (check_document(doc, err))
+		return err->code;
 	g->bytes += doc->len;
 	return g->rows->row(g->rows, bson_get_data(doc), doc->len, err);
 }

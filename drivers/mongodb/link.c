@@ -118,6 +118,17 @@ void mo_link_lost(struct mo_link *k, int number)
 	trouble(k, &err);
 }
 
+void mo_link_spoilt(struct mo_link *k, const char *why)
+{
+	struct error err = ERROR_INIT;
+
+	if (mo_links_ended(k->all))
+		return;
+	error_set(&err, ST_UNREACHABLE, "the answer of the server cannot be read: %s", why);
+	error_hint(&err, "Check host and port, and what lies between drtool and the server.");
+	trouble(k, &err);
+}
+
 /* ---- making one ---- */
 
 static enum status connect_to(struct mo_link *k, struct run *run, const mongoc_host_list_t *host, struct error *err)
@@ -125,6 +136,7 @@ static enum status connect_to(struct mo_link *k, struct run *run, const mongoc_h
 	static const int on = 1;
 
 	mo_link_close(k);
+	k->frame = (struct mo_frame)MO_FRAME_INIT;
 	if (host->family == AF_UNIX ? socket_connect_unix(run, host->host, &k->fd, err) : socket_connect(run, host->host, host->port, &k->fd, err)) {
 		fd_release(&k->fd);
 		return err->code;

@@ -180,6 +180,11 @@ static ssize_t link_readv(mongoc_stream_t *stream, mongoc_iovec_t *iov, size_t i
 
 		if (got < 0)
 			return -1;
+		const char *why = mo_frame_take(&k->frame, iov[i].iov_base, (size_t)got);
+		if (why) {
+			mo_link_spoilt(k, why);
+			return -1;
+		}
 		done += (size_t)got;
 		if ((size_t)got < iov[i].iov_len)
 			break;
