@@ -80,6 +80,10 @@ enum status mo_dump_read_users(struct run *run, struct mo_dump *d, struct dump_i
 
 /* dump_still.c: an error that names what is no more as it was before the moment. */
 enum status mo_dump_still(struct run *run, struct mo_dump *d, struct error *err) MUST_CHECK;
+/* What was renamed and has its old name again at the end: such an error for a collection that is not there when it gave no document, and for names
+ * (in any order) that are not those of the listing. Nothing where the oplog tells what happened. */
+enum status mo_dump_there(struct run *run, struct mo_conn *c, const struct mo_dump *d, const struct mo_reading *r, struct error *err) MUST_CHECK;
+enum status mo_dump_has(struct mo_dump *d, const struct strlist *names, struct error *err) MUST_CHECK;
 
 /* dump_log.c */
 enum status mo_log_begin(struct run *run, struct mo_dump *d, struct scope_info *info, const struct object_sink *objects, struct error *err) MUST_CHECK;

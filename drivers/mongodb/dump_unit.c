@@ -63,6 +63,9 @@ enum status mo_unit_read(struct run *run, struct mo_conn *c, const struct mo_dum
 		mo_moment_concern(&d->moment, &command);
 	if (mo_conn_each(run, c, d->scope[d->at].where.database, &command, give_row, &g, err))
 		return mo_moment_lost(err, r->shown);
+	/* A cursor on a collection that is gone ends without an error. */
+	if (!g.bytes && mo_dump_there(run, c, d, r, err))
+		return err->code;
 	atomic_fetch_add(&r->bytes, g.bytes);
 	return ST_OK;
 }

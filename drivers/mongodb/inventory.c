@@ -19,6 +19,7 @@ struct taking {
 	const struct mo_where *where;
 	const struct inventory_sink *to;
 	struct strlist runs;
+	struct strlist given; /* names of collections and views */
 	struct parked *parked;
 	size_t parkeds;
 	bool is_this; /* the state being read is of this place */
@@ -30,6 +31,7 @@ struct taking {
 static void taking_release(struct taking *t)
 {
 	strlist_release(&t->runs);
+	strlist_release(&t->given);
 	for (size_t i = 0; i < t->parkeds; i++) {
 		free(t->parked[i].what);
 		bson_value_destroy(&t->parked[i].seconds);
@@ -209,6 +211,7 @@ static enum status take_all(struct taking *t, struct error *err)
 
 		if (!belongs(t, f))
 			continue;
+		strlist_add(&t->given, f->name);
 		if (!strcmp(f->type, "view") ? give_view(t, f, err) : give_collection(t, f, err))
 			return error_add(err, "%s", f->collection);
 	}
@@ -221,5 +224,7 @@ enum status mo_inventory(struct run *run, void *dump, const struct inventory_sin
 	const struct mo_where *where = &mo_dump_scope(d)->where;
 	CLEANUP(taking_release) struct taking t = {.run = run, .c = d->c, .where = where, .to = items};
 
-	return take_all(&t, err) ? error_add(err, "inventory of database %s", where->database) : ST_OK;
+	if (take_all(&t, err))
+		return error_add(err, "inventory of database %s", where->database);
+	return mo_dump_has(d, &t.given, err);
 }
