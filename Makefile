@@ -1,7 +1,7 @@
 # drtool. `make` builds build/drtool; everything a build writes lies under build/<variant>/.
 #   make VARIANT=debug|asan|tsan|cover   another variant, in build/<variant>/drtool
 #   make CC=clang                        another compiler (its own folder: build/<variant>-clang)
-#   make demo | test | fuzz | bench-postgres | bench-mysql | install
+#   make demo | test | fuzz | bench-postgres | bench-mysql | bench-mongodb | install
 # Leave a client library out with WITH_POSTGRES=0 or WITH_MYSQL=0; --version names what is missing.
 VARIANT ?= release
 CC      := $(if $(filter default undefined,$(origin CC)),gcc,$(CC))
@@ -127,6 +127,10 @@ unit: $(B)/unit
 
 $(B)/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(B)/libdrtool.a
 	$(Q)$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer $^ $(LIBS) -o $@
+
+# Programs that the benchmark measures by.
+$(B)/bench_%: $(B)/tests/bench/%.o
+	$(Q)$(CC) $(LDFLAGS_ALL) $^ $(LIBS) -o $@
 
 fuzzers: $(FUZZERS:%=$(B)/%)
 

@@ -27,7 +27,13 @@ bench-mysql:
 	@$(MAKE) --no-print-directory -s -j2 VARIANT=release
 	@tests/bench/mysql.py $(or $(PART),all) --runs $(or $(RUNS),5)
 
-.PHONY: deps test fuzz demo bench-postgres bench-mysql
+# PART=stream|backup|restore|memory, RUNS=5
+bench-mongodb:
+	@scripts/deps test
+	@$(MAKE) --no-print-directory -s -j2 VARIANT=release WITH_MONGODB=1 all build/release/bench_mongo_stream build/release/bench_mongo_bare
+	@tests/bench/mongodb.py $(or $(PART),all) --runs $(or $(RUNS),5)
+
+.PHONY: deps test fuzz demo bench-postgres bench-mysql bench-mongodb
 
 install:
 	@$(MAKE) --no-print-directory -s VARIANT=release
