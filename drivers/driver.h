@@ -200,6 +200,7 @@ struct driver {
 	const struct setting *settings; /* rows of scope source that only this driver has */
 	size_t params_size;
 	uint32_t caps;
+	uint64_t load_unit_least;       /* bytes: units of a load may be as small, so that connections share an object of middle size; 0: 64 MiB */
 	const char *grants;             /* statements that make the smallest backup user; %s not used: the user is drtool_backup */
 
 	/* Always present. Connects, looks, disconnects. database NULL: that of the URL. */
@@ -227,7 +228,7 @@ struct driver {
 	/* Phases of scope number i of the plan, with barriers between: begin (database, users, schema before the data; resumed: what is there
 	 * is kept), units by workers, end (indexes, constraints, sequences, large objects' owners, views to refresh). */
 	enum status (*load_begin)(struct run *run, void *load, size_t i, bool resumed, struct error *err);
-	/* Whether the object belongs to the request (tables, exclude, rename); asked before any unit of it. */
+	/* Whether the object belongs to the request (tables, exclude, rename); asked after load_open, of every scope of the plan, before any unit of it. */
 	bool (*load_wants)(void *load, const struct recorded_object *o);
 	/* After load_begin, of a resumed load only: whether the target has the unit. A server that crashed may have lost what a journal says. */
 	bool (*load_has_unit)(void *load, const struct load_unit *u);

@@ -56,6 +56,7 @@ const struct driver driver_mongodb = {
 	.settings = settings,
 	.params_size = sizeof(struct mo_params),
 	.caps = DRIVER_DUMP | DRIVER_LOAD | DRIVER_EXCHANGE | DRIVER_ASSERT | DRIVER_SCRATCH,
+	.load_unit_least = (uint64_t)8 << 20, /* each costs a mark in the target */
 	.grants = grants,
 	.probe = mo_probe,
 	.dump_open = mo_dump_open,

@@ -91,6 +91,7 @@ static enum status open_pipeline(struct scope_load *s, struct error *err)
 		.progress = l->env->progress,
 		.wants = wants,
 		.wants_ctx = s,
+		.unit_least = l->target->driver->load_unit_least,
 		.salvage = l->request->salvage,
 		.damaged = damaged,
 		.damaged_ctx = l,

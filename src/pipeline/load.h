@@ -9,7 +9,8 @@
 #include "pipeline/rows.h"
 
 /* A unit: consecutive chunks of one range of one object that begin and end at row borders, loaded in one transaction: about 64
- * MiB, so that several connections share a large table and a unit that failed is little work. Units depend on the archive only. */
+ * MiB, so that several connections share a large table and a unit that failed is little work. Where the driver takes smaller ones, an
+ * eighth of the object if that is less. Units depend on archive and driver only. */
 struct load_plan_unit {
 	uint32_t object, range, first_part, parts;
 	uint64_t rows, raw;
@@ -38,6 +39,7 @@ struct load_pipeline_spec {
 	struct progress *progress; /* NULL: none */
 	bool (*wants)(void *ctx, const struct recorded_object *o); /* objects to load */
 	void *wants_ctx;
+	uint64_t unit_least; /* bytes; 0: 64 MiB */
 	bool salvage;   /* a damaged member is passed over and reported instead of ending the run */
 	/* Salvage: a member whose rows are left out: a damaged one, or another part of a row that it belongs to. Under a lock. */
 	void (*damaged)(void *ctx, const char *object, const struct member_row *row, const struct error *why);

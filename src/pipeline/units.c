@@ -4,6 +4,7 @@
 #include "pipeline/load_internal.h"
 
 #define UNIT_RAW ((uint64_t)64 << 20)
+#define UNITS_SHARED 8u /* of an object, where they may be smaller */
 #define UNIT_PARTS 8192u /* rows of the index that a loader holds at a time */
 #define SMALL_OBJECT ((uint64_t)16 << 20)
 #define NOT_WANTED UINT32_MAX
@@ -30,6 +31,7 @@ struct object_state {
 	struct hash128 digest;       /* as the root says */
 	struct hash128 digest_now;
 	uint64_t size;
+	uint64_t unit;               /* bytes after which a unit ends */
 	bool ordered;                /* each range is one unit: its rows come in their order */
 	char *name;
 	struct range_state *range; /* by number, those that have members */
@@ -61,6 +63,11 @@ static void listing_release(struct listing *l)
 
 /* ---- objects ---- */
 
+static uint64_t unit_of(const struct load_pipeline_spec *spec, uint64_t raw)
+{
+	return spec->unit_least ? min_u64(max_u64(raw / UNITS_SHARED, spec->unit_least), UNIT_RAW) : UNIT_RAW;
+}
+
 static enum status see_object(void *ctx, const struct archive_object *o, struct error *err)
 {
 	struct listing *l = ctx;
@@ -82,6 +89,7 @@ static enum status see_object(void *ctx, const struct archive_object *o, struct 
 							.rows = o->rows,
 							.raw = o->raw,
 							.size = o->raw,
+							.unit = unit_of(l->spec, o->raw),
 							.ordered = js_opt_bool(o->facts, "ordered", false),
 							.digest = o->digest,
 							.name = xstrdup(o->name)};
@@ -140,7 +148,7 @@ static void take_part(struct listing *l, const struct object_state *o, struct ra
 	u->last_page = e->page > u->last_page ? e->page : u->last_page;
 	s->next_part = e->part + 1;
 	s->open = e->open;
-	if (!e->open && !o->ordered && (u->raw >= UNIT_RAW || u->parts >= UNIT_PARTS))
+	if (!e->open && !o->ordered && (u->raw >= o->unit || u->parts >= UNIT_PARTS))
 		end_unit(l, s);
 }
 

@@ -262,6 +262,33 @@ TEST("a large range is several units of about 64 MiB that end at row borders, la
 		CHECK(u[3 + i].object == 0 && u[3 + i].range == i && u[3 + i].rows == 10);
 }
 
+TEST("where a driver takes smaller units, an object of middle size is up to eight of them")
+{
+	static const struct fake_table t[] = {{.name = "small", .ranges = 1, .rows = 10, .length = 10}, {.name = "middle", .ranges = 1, .rows = 20000, .length = 1000}};
+	CLEANUP(fake_archive_release) struct fake_archive a = FAKE_ARCHIVE_INIT;
+	struct run run = RUN_INIT;
+
+	make_archive_of(&a, t, ARRAY_LEN(t), CHUNK);
+	CLEANUP(archive_reader_freep) struct archive_reader *r = fake_archive_read(&a);
+	static const struct {
+		uint64_t least;
+		size_t units;
+	} c[] = {{0, 1}, {1, 8}, {8 << 20, 3}, {1 << 30, 1}};
+	for (size_t k = 0; k < ARRAY_LEN(c); k++) {
+		CLEANUP(load_pipeline_freep) struct load_pipeline *p = NULL;
+		struct load_pipeline_spec spec = {.unit_least = c[k].least};
+		uint64_t rows = 0;
+		size_t n;
+
+		open_load(&run, r, &spec, 2, &p);
+		const struct load_plan_unit *u = load_pipeline_units(p, &n);
+		CHECK_INT(n, c[k].units + 1);
+		for (size_t i = 0; i < c[k].units; i++)
+			rows += u[i].rows;
+		CHECK_INT(rows, 20000);
+	}
+}
+
 TEST("units that are done are not loaded again, and only wanted objects are")
 {
 	CLEANUP(fake_archive_release) struct fake_archive a = FAKE_ARCHIVE_INIT;
