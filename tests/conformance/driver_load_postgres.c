@@ -64,7 +64,7 @@ static void check_shop(struct test_server *s, const char *db)
 	CHECK_VALUE(s, db, "SELECT (SELECT count(*) FROM sales.events) || ' ' || (SELECT count(*) FROM sales.events_1)", "300 181");
 	CHECK_VALUE(s, db, "SELECT count(*) FROM sales.totals", "100");
 	CHECK_VALUE(s, db, "SELECT nextval('sales.customers_id_seq') || ' ' || nextval('sales.orders_id_seq')", "101 1001");
-	CHECK_VALUE(s, db, "SELECT string_agg(indexrelid::regclass || ' ' || indisvalid, ',' ORDER BY 1) FROM pg_index WHERE"
+	CHECK_VALUE(s, db, "SELECT string_agg(indexrelid::regclass || ' ' || indisvalid, ',' ORDER BY indexrelid::regclass::text) FROM pg_index WHERE"
 			   " indrelid = 'sales.orders'::regclass",
 		    "orders_note true,orders_pkey true");
 	CHECK_VALUE(s, db, "SELECT count(*) FROM pg_constraint WHERE contype = 'f'", "2");

@@ -159,7 +159,8 @@ def test_a_backup_under_writers_holds_one_moment(my_any, make_my_db, drtool):
 def test_ddl_while_dumping_ends_the_backup_and_is_named(my10, make_my_db, drtool, ddl):
     db = make_my_db(my10, DIGITS + ACCOUNTS)
     process = drtool.start("backup", my10.url(db), "--name", "shop", "--chunk-size", "16KiB", "--jobs", "1", fail="backup.scope.begun:1:delay=2500")
-    time.sleep(1.2)
+    fault.wait_until(lambda: fault.leftovers(drtool.store / "shop" / "backup"), "the snapshot is taken")
+    time.sleep(0.3)
     my10.sql(db, ddl)
     code, text = fault.end(process)
     assert code == 1 and "account" in text, text
