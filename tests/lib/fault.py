@@ -10,7 +10,6 @@ import socket
 import subprocess
 import threading
 import time
-import zlib
 
 import pg
 from drtool import Result, binary
@@ -74,21 +73,6 @@ def fill(folder):
 def leftovers(folder):
     """Files of puts that were not finished."""
     return [path for path in pathlib.Path(folder).rglob(".part~*")]
-
-
-def damage_first(volume, folder):
-    """Changes a byte of the first piece in a folder of the archive."""
-    data = bytearray(volume.read_bytes())
-    at = 0
-    while True:  # each piece is a gzip member of its own
-        inflate = zlib.decompressobj(31)
-        plain = inflate.decompress(bytes(data[at:]))
-        size = len(data) - at - len(inflate.unused_data)
-        if plain.startswith(folder.encode()):
-            data[at + size // 2] ^= 1
-            volume.write_bytes(data)
-            return
-        at += size
 
 
 def locked_by(store, source):
