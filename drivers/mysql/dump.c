@@ -75,8 +75,8 @@ static enum status open_pool(struct run *run, struct my_dump *d, unsigned jobs, 
 
 /* ---- one moment ---- */
 
-/* Lists of the tables of all scopes; and, where wanted, their names, and whether one is young. */
-static enum status list_all(struct run *run, struct my_dump *d, struct hash128 *state, struct strlist *names, bool *young, struct error *err)
+/* Lists of the tables of all scopes; and, where wanted, their names. */
+static enum status list_all(struct run *run, struct my_dump *d, struct hash128 *state, struct strlist *names, struct error *err)
 {
 	for (size_t i = 0; i < d->scopes; i++) {
 		struct my_scope *s = &d->scope[i];
@@ -84,8 +84,6 @@ static enum status list_all(struct run *run, struct my_dump *d, struct hash128 *
 		if (my_list_tables(run, d->c, s->database, &s->listing, err))
 			return err->code;
 		*state = hash128_add(*state, s->listing.state);
-		if (young)
-			*young = *young || s->listing.young;
 		for (size_t k = 0; names && k < s->listing.tables; k++) {
 			struct buf name = BUF_INIT;
 
@@ -96,21 +94,28 @@ static enum status list_all(struct run *run, struct my_dump *d, struct hash128 *
 	return ST_OK;
 }
 
+static bool any_young(const struct my_dump *d)
+{
+	for (size_t i = 0; i < d->scopes; i++)
+		if (d->scope[i].listing.young)
+			return true;
+	return false;
+}
+
 /* A snapshot of MariaDB that is taken while a table is rebuilt lacks the rows that change during that, and the server lets it read the new table
  * without an error. (Seen on 10.11 and 11.8; MySQL refuses: 1412.) When the rebuild ends, CREATE_TIME tells it, unless the table was young before. */
 static enum status try_snapshot(struct run *run, struct my_dump *d, struct my_snapshot_request *q, bool *stood_still, struct error *err)
 {
 	CLEANUP(strlist_release) struct strlist names = STRLIST_INIT;
 	struct hash128 before = {0, 0}, after = {0, 0};
-	bool young = false;
 
 	q->tables = &names;
-	if (my_seen_count(run, d->c, &d->count, err) || list_all(run, d, &before, &names, &young, err))
+	if (my_seen_count(run, d->c, &d->count, err) || list_all(run, d, &before, &names, err))
 		return err->code;
-	if (young && d->server.mariadb)
+	if (d->server.mariadb && any_young(d))
 		return ST_OK;
 	if (my_snapshot_take(run, q, &d->snapshot, err) || failpoint("mysql.snapshot", err) ||
-	    my_snapshot_savepoint(run, d->c, err) || list_all(run, d, &after, NULL, NULL, err) || my_snapshot_let_go(run, d->c, err))
+	    my_snapshot_savepoint(run, d->c, err) || list_all(run, d, &after, NULL, err) || my_snapshot_let_go(run, d->c, err))
 		return err->code;
 	*stood_still = hash128_equal(before, after);
 	return ST_OK;
