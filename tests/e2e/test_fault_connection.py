@@ -260,11 +260,6 @@ def test_a_role_without_rights_cannot_restore_and_leaves_nothing(pg15, shop, drt
 
 # --- gone in the middle ---
 
-def units_loaded(drtool):
-    """Units that the journal of a restore says are in the target."""
-    return sum(path.read_text().count('"unit"') for path in (drtool.state / "restore").glob("*.jsonl"))
-
-
 def holder(server, db):
     """The session of drtool that holds the snapshot: the only one that waits in a transaction while a failpoint delays."""
     return server.sql("postgres", "select pid from pg_stat_activity where application_name = 'drtool' and state = 'idle in transaction' "
@@ -324,7 +319,7 @@ def test_a_server_killed_in_the_restore_leaves_the_old_data_and_the_restore_goes
     drtool.config(f"stores: {{s: {{url: \"{drtool.store_url}\"}}}}\nsources: {{shop: {{url: \"{server.url('shop')}\"}}}}\n")
     command = ["--config", "drtool.yaml", "restore", "shop", "--in-place", "--yes"]
     process = drtool.start(*command, fail="load.unit.done:3:delay=1000")
-    fault.wait_until(lambda: units_loaded(drtool) > 1, "rows are loaded")
+    fault.wait_until(lambda: fault.units_loaded(drtool) > 1, "rows are loaded")
     server.kill()
     code, text = fault.end(process)
     assert code == 1, text
@@ -389,7 +384,7 @@ def test_a_connection_lost_amid_a_restore_can_be_resumed(pg15, shop, drtool, wha
     state = {"broken": True}
 
     def lose(number, seen, data):
-        return what if state["broken"] and units_loaded(drtool) > 3 else data
+        return what if state["broken"] and fault.units_loaded(drtool) > 3 else data
 
     with fault.Proxy(pg15.port, lose) as proxy:
         process = drtool.start("restore", "shop", "--into", proxy.url(copy), "--jobs", "2")

@@ -15,7 +15,6 @@ from failpoints import failpoints
 
 pytest.importorskip("pymongo")
 import mongo_script  # noqa: E402
-from mo_shop import units_loaded  # noqa: E402
 from pymongo.errors import PyMongoError  # noqa: E402
 
 pytestmark = pytest.mark.skipif(not failpoints(), reason="this build has no failpoints")
@@ -103,7 +102,7 @@ def test_a_server_killed_in_the_restore_has_the_old_data_and_the_restore_goes_on
     drtool = own_shop.fresh()
     command = ["restore", "shop", "--in-place", "--yes"]
     process = drtool.start(*command, fail="load.unit.done:3:delay=700")
-    fault.wait_until(lambda: units_loaded(drtool) > 1, "documents are loaded")
+    fault.wait_until(lambda: fault.units_loaded(drtool) > 1, "documents are loaded")
     own_shop.server.kill()
     code, text = fault.end(process)
     assert code == 1, text
@@ -314,7 +313,7 @@ def test_a_connection_lost_in_a_restore_can_be_resumed(shop, what):
     state = {"broken": True}
 
     def lose(number, seen, data):
-        return what if state["broken"] and units_loaded(drtool) > 2 else data
+        return what if state["broken"] and fault.units_loaded(drtool) > 2 else data
 
     with fault.Proxy(shop.server.port, lose) as proxy:
         process = drtool.start("restore", "shop", "--into", through(proxy, copy), "--jobs", "2")

@@ -61,11 +61,6 @@ def no_backup(drtool, source="shop"):
     assert fault.leftovers(drtool.store) == []
 
 
-def units_loaded(drtool):
-    """Units that the journal of a restore says are in the target."""
-    return sum(path.read_text().count('"unit"') for path in (drtool.state / "restore").glob("*.jsonl"))
-
-
 # --- servers that die ---
 
 @ANY
@@ -94,7 +89,7 @@ def test_a_server_killed_in_the_restore_has_the_old_data_and_the_restore_goes_on
     drtool = shop.fresh()
     command = ["restore", "shop", "--in-place", "--yes"]
     process = drtool.start(*command, fail="load.unit.done:3:delay=700")
-    fault.wait_until(lambda: units_loaded(drtool) > 1, "rows are loaded")
+    fault.wait_until(lambda: fault.units_loaded(drtool) > 1, "rows are loaded")
     shop.server.kill()
     code, text = fault.end(process)
     assert code == 1, text
@@ -433,7 +428,7 @@ def test_a_connection_lost_in_a_restore_can_be_resumed(shops, version, what):
     state = {"broken": True}
 
     def lose(number, seen, data):
-        return what if state["broken"] and units_loaded(drtool) > 2 else data
+        return what if state["broken"] and fault.units_loaded(drtool) > 2 else data
 
     with fault.Proxy(shop.server.port, lose) as proxy:
         process = drtool.start("restore", "shop", "--into", through(proxy, copy), "--jobs", "2")

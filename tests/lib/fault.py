@@ -75,6 +75,11 @@ def leftovers(folder):
     return [path for path in pathlib.Path(folder).rglob(".part~*")]
 
 
+def units_loaded(drtool):
+    """Units that the journal of a restore says are in the target."""
+    return sum(path.read_text().count('"unit"') for path in (drtool.state / "restore").glob("*.jsonl"))
+
+
 def locked_by(store, source):
     """Whether the lock of the source says that somebody holds it."""
     path = store / source / "lock" / "backup.json"

@@ -142,8 +142,3 @@ def made(server, name, **more):
     shop = Shop(server, name, **more)
     yield shop
     shop.drop(shop.db)
-
-
-def units_loaded(drtool):
-    """Units that the journal of a restore says are in the target."""
-    return sum(path.read_text().count('"unit"') for path in (drtool.state / "restore").glob("*.jsonl"))
