@@ -16,12 +16,6 @@ import mo  # noqa: E402
 import my  # noqa: E402
 import pg  # noqa: E402
 
-# The driver of MongoDB is not part of every build yet.
-if "no mongodb" in subprocess.run([drtool_lib.binary(), "--version"], capture_output=True, text=True, check=False).stdout:
-    collect_ignore = ["test_mongodb_restore.py", "test_mongodb_stock_tools.py", "test_mongodb_first_use.py", "test_mongodb_oplog.py",
-                      "test_mongodb_replay.py", "test_mongodb_faults.py", "test_mongodb_failpoints.py", "test_mongodb_values.py",
-                      "test_mongodb_mutation.py"]
-
 _counter = 0
 
 
