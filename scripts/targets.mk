@@ -30,7 +30,7 @@ bench-mysql:
 # PART=stream|backup|restore|memory, RUNS=5
 bench-mongodb:
 	@scripts/deps test
-	@$(MAKE) --no-print-directory -s -j2 VARIANT=release WITH_MONGODB=1 all build/release/bench_mongo_stream build/release/bench_mongo_bare
+	@$(MAKE) --no-print-directory -s -j2 VARIANT=release all build/release/bench_mongo_stream build/release/bench_mongo_bare
 	@tests/bench/mongodb.py $(or $(PART),all) --runs $(or $(RUNS),5)
 
 .PHONY: deps test fuzz demo bench-postgres bench-mysql bench-mongodb
