@@ -93,9 +93,9 @@ enum status driver_check(const struct driver *d, struct error *err)
 		 d->dump_open && d->scope_begin && d->worker_open && d->dump_unit && d->worker_close && d->inventory && d->scope_end && d->dump_close,
 		 d->dump_open || d->dump_entries || d->scope_begin || d->worker_open || d->dump_unit || d->worker_close || d->inventory || d->scope_end || d->dump_close},
 		{DRIVER_LOAD, "load",
-		 d->load_plan && d->load_open && d->load_begin && d->load_wants && d->load_has_unit && d->load_worker_open && d->load_unit && d->load_worker_close &&
+		 d->load_plan && d->load_open && d->load_choose && d->load_begin && d->load_wants && d->load_has_unit && d->load_worker_open && d->load_unit && d->load_worker_close &&
 			 d->load_end && d->load_close,
-		 d->load_plan || d->load_open || d->load_begin || d->load_wants || d->load_has_unit || d->load_worker_open || d->load_unit || d->load_worker_close ||
+		 d->load_plan || d->load_open || d->load_choose || d->load_begin || d->load_wants || d->load_has_unit || d->load_worker_open || d->load_unit || d->load_worker_close ||
 			 d->load_end || d->load_close},
 		{DRIVER_EXCHANGE, "exchange", d->exchange, d->exchange},
 		{DRIVER_ASSERT, "assert", d->assert_query, d->assert_query},

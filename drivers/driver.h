@@ -225,11 +225,13 @@ struct driver {
 	/* DRIVER_LOAD. load_plan changes nothing. */
 	enum status (*load_plan)(struct run *run, const struct endpoint *e, const struct load_request *q, struct load_plan *p, struct error *err);
 	enum status (*load_open)(struct run *run, const struct endpoint *e, const struct load_request *q, const struct load_plan *p, void **load, struct error *err);
-	/* Phases of scope number i of the plan, with barriers between: begin (database, users, schema before the data; resumed: what is there
-	 * is kept), units by workers, end (indexes, constraints, sequences, large objects' owners, views to refresh). */
-	enum status (*load_begin)(struct run *run, void *load, size_t i, bool resumed, struct error *err);
-	/* Whether the object belongs to the request (tables, exclude, rename); asked after load_open, of every scope of the plan, before any unit of it. */
+	/* Scope number i of the plan is what the calls below are about, until the next one. Changes nothing: a preflight chooses each without beginning it. */
+	enum status (*load_choose)(void *load, size_t i, struct error *err);
+	/* Whether the object belongs to the request (tables, exclude, rename). */
 	bool (*load_wants)(void *load, const struct recorded_object *o);
+	/* Its phases, with barriers between: begin (database, users, schema before the data; resumed: what is there is kept), units by workers, end
+	 * (indexes, constraints, sequences, large objects' owners, views to refresh). */
+	enum status (*load_begin)(struct run *run, void *load, bool resumed, struct error *err);
 	/* After load_begin, of a resumed load only: whether the target has the unit. A server that crashed may have lost what a journal says. */
 	bool (*load_has_unit)(void *load, const struct load_unit *u);
 	enum status (*load_worker_open)(struct run *run, void *load, void **worker, struct error *err);

@@ -130,24 +130,10 @@ void mo_interrupt_load(void *load)
 	mutex_unlock(&l->mutex);
 }
 
-/* Before any scope is begun, it is the one of the object. What is wrong with it the begin tells. */
-static void look_ahead(struct mo_load *l, const char *scope)
-{
-	CLEANUP(error_release) struct error ignored = ERROR_INIT;
-
-	if (l->s || (l->wish.scope && !strcmp(l->wish.scope, scope)))
-		return;
-	mo_wish_release(&l->wish);
-	for (size_t i = 0; i < l->p->scopes; i++)
-		if (!strcmp(l->p->scope[i].scope, scope) && mo_wish_make(l->q, l->p->scope[i].scope, &l->wish, &ignored))
-			return;
-}
-
 bool mo_load_wants(void *load, const struct recorded_object *o)
 {
-	struct mo_load *l = load;
+	const struct mo_load *l = load;
 
-	look_ahead(l, o->scope);
 	return (l->log.has && o->id == l->log.id) || mo_wish_object(&l->wish, o->id) != NULL;
 }
 
@@ -161,20 +147,29 @@ static enum status begin_log(struct run *run, struct mo_load *l, bool resumed, s
 	return mo_load_connect(run, l, &c, err) || keep(l, c, err) ? err->code : mo_replay_begin(run, l, err);
 }
 
-static enum status begin(struct run *run, struct mo_load *l, size_t i, bool resumed, struct error *err)
+enum status mo_load_choose(void *load, size_t i, struct error *err)
 {
-	struct mo_conn *c = NULL;
-	bool before = false;
+	struct mo_load *l = load;
 
 	release_scope(l);
 	l->s = &l->p->scope[i];
 	if (l->s->log)
-		return begin_log(run, l, resumed, err);
+		return ST_OK;
 	if (mo_where_parse(l->s->target, &l->where, err) || mo_wish_make(l->q, l->s->scope, &l->wish, err))
 		return err->code;
 	mo_wish_place(&l->wish, &l->where);
 	l->mark = (struct mo_mark){l->where.database, l->q->run};
 	l->park = l->q->scratch || *l->where.suffix;
+	return ST_OK;
+}
+
+static enum status begin(struct run *run, struct mo_load *l, bool resumed, struct error *err)
+{
+	struct mo_conn *c = NULL;
+	bool before = false;
+
+	if (l->s->log)
+		return begin_log(run, l, resumed, err);
 	if (mo_load_connect(run, l, &c, err) || keep(l, c, err) || mo_mark_exists(run, l->conn, &l->mark, &before, err))
 		return err->code;
 	l->resumed = resumed || before;
@@ -183,12 +178,12 @@ static enum status begin(struct run *run, struct mo_load *l, size_t i, bool resu
 	return mo_load_definitions(run, l, err);
 }
 
-enum status mo_load_begin(struct run *run, void *load, size_t i, bool resumed, struct error *err)
+enum status mo_load_begin(struct run *run, void *load, bool resumed, struct error *err)
 {
 	struct mo_load *l = load;
 	struct run mine = mo_load_run(run, l);
 
-	return begin(&mine, l, i, resumed, err) ? mo_load_failed(err) : ST_OK;
+	return begin(&mine, l, resumed, err) ? mo_load_failed(err) : ST_OK;
 }
 
 bool mo_load_has_unit(void *load, const struct load_unit *u)

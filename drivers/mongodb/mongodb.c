@@ -70,6 +70,7 @@ const struct driver driver_mongodb = {
 	.dump_close = mo_dump_close,
 	.load_plan = mo_load_plan,
 	.load_open = mo_load_open,
+	.load_choose = mo_load_choose,
 	.load_begin = mo_load_begin,
 	.load_wants = mo_load_wants,
 	.load_has_unit = mo_load_has_unit,

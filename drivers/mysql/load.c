@@ -176,25 +176,26 @@ static enum status prepare(struct run *run, struct my_load *l, struct error *err
 	return my_load_connect(run, l, NULL, &c, err) ? err->code : my_load_prepare(run, l, c, err);
 }
 
-static enum status make_wish(struct my_load *l, struct error *err)
+enum status my_load_choose(void *load, size_t i, struct error *err)
 {
+	struct my_load *l = load;
 	CLEANUP(my_definers_release) struct my_definers d = MY_DEFINERS_INIT;
 
+	release_scope(l);
+	l->s = &l->p->scope[i];
+	l->mark = (struct my_mark){l->s->target, l->q->run};
 	if (my_load_wish_make(l->q, l->s->scope, &l->wish, err) || my_definers_read(l->e, l->q, l->server.mariadb, &d, err))
 		return err->code;
 	my_definers_apply(&d, &l->wish, NULL);
 	return ST_OK;
 }
 
-static enum status begin(struct run *run, struct my_load *l, size_t i, bool resumed, struct error *err)
+static enum status begin(struct run *run, struct my_load *l, bool resumed, struct error *err)
 {
 	bool before = false;
 
-	release_scope(l);
-	l->s = &l->p->scope[i];
-	l->mark = (struct my_mark){l->s->target, l->q->run};
 	l->resumed = resumed;
-	if (make_wish(l, err) || prepare(run, l, err) || connect_target(run, l, err))
+	if (prepare(run, l, err) || connect_target(run, l, err))
 		return err->code;
 	if (my_mark_exists(run, l->conn, &l->mark, &before, err) || my_mark_make(run, l->conn, &l->mark, err))
 		return err->code;
@@ -217,10 +218,10 @@ enum status my_load_failed(struct error *err)
 	return err->code;
 }
 
-enum status my_load_begin(struct run *run, void *load, size_t i, bool resumed, struct error *err)
+enum status my_load_begin(struct run *run, void *load, bool resumed, struct error *err)
 {
 	struct my_load *l = load;
 	struct run mine = my_load_run(run, l);
 
-	return begin(&mine, l, i, resumed, err) ? my_load_failed(err) : ST_OK;
+	return begin(&mine, l, resumed, err) ? my_load_failed(err) : ST_OK;
 }

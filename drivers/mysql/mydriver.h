@@ -24,7 +24,8 @@ enum status my_load_plan(struct run *run, const struct endpoint *e, const struct
 			 struct error *err);
 enum status my_load_open(struct run *run, const struct endpoint *e, const struct load_request *q, const struct load_plan *p,
 			 void **load, struct error *err);
-enum status my_load_begin(struct run *run, void *load, size_t i, bool resumed, struct error *err);
+enum status my_load_choose(void *load, size_t i, struct error *err);
+enum status my_load_begin(struct run *run, void *load, bool resumed, struct error *err);
 bool my_load_wants(void *load, const struct recorded_object *o);
 bool my_load_has_unit(void *load, const struct load_unit *u);
 enum status my_load_worker_open(struct run *run, void *load, void **worker, struct error *err);

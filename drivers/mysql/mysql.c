@@ -99,6 +99,7 @@ const struct driver driver_mysql = {
 	.dump_close = my_dump_close,
 	.load_plan = my_load_plan,
 	.load_open = my_load_open,
+	.load_choose = my_load_choose,
 	.load_begin = my_load_begin,
 	.load_wants = my_load_wants,
 	.load_has_unit = my_load_has_unit,

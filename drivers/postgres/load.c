@@ -203,13 +203,18 @@ static enum status look_for_lacks(struct run *run, struct load *l, struct error 
 	return st;
 }
 
-static enum status begin(struct run *run, struct load *l, size_t i, bool resumed, struct error *err)
+enum status pg_load_choose(void *load, size_t i, struct error *err)
 {
+	struct load *l = load;
+
 	release_scope(l);
 	l->s = &l->p->scope[i];
+	return load_wish_make(l->q, l->s->scope, &l->wish, err);
+}
+
+static enum status begin(struct run *run, struct load *l, bool resumed, struct error *err)
+{
 	l->resumed = resumed;
-	if (load_wish_make(l->q, l->s->scope, &l->wish, err))
-		return err->code;
 	if (l->wish.mode != LOAD_ROWS && load_read_dump(l->e, l->q, l->s->scope, &l->dump, &l->toc, err))
 		return err->code;
 	if (connect_admin(run, l, err) || load_roles(run, l, err) || load_database_create(run, l, resumed, err) ||
@@ -238,7 +243,7 @@ enum status load_failed(struct error *err)
 	return err->code;
 }
 
-enum status pg_load_begin(struct run *run, void *load, size_t i, bool resumed, struct error *err)
+enum status pg_load_begin(struct run *run, void *load, bool resumed, struct error *err)
 {
-	return begin(run, load, i, resumed, err) ? load_failed(err) : ST_OK;
+	return begin(run, load, resumed, err) ? load_failed(err) : ST_OK;
 }

@@ -24,7 +24,8 @@ enum status pg_load_plan(struct run *run, const struct endpoint *e, const struct
 			 struct error *err);
 enum status pg_load_open(struct run *run, const struct endpoint *e, const struct load_request *q, const struct load_plan *p,
 			 void **load, struct error *err);
-enum status pg_load_begin(struct run *run, void *load, size_t i, bool resumed, struct error *err);
+enum status pg_load_choose(void *load, size_t i, struct error *err);
+enum status pg_load_begin(struct run *run, void *load, bool resumed, struct error *err);
 bool pg_load_wants(void *load, const struct recorded_object *o);
 bool pg_load_has_unit(void *load, const struct load_unit *u);
 enum status pg_load_worker_open(struct run *run, void *load, void **worker, struct error *err);

@@ -81,6 +81,7 @@ const struct driver driver_postgres = {
 	.dump_close = pg_dump_close,
 	.load_plan = pg_load_plan,
 	.load_open = pg_load_open,
+	.load_choose = pg_load_choose,
 	.load_begin = pg_load_begin,
 	.load_wants = pg_load_wants,
 	.load_has_unit = pg_load_has_unit,

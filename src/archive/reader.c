@@ -151,14 +151,21 @@ struct stored_range {
 /* A range whose SHA-256 is known. One that is wrong is read a second time, for the way may be to blame and not the store; then from another copy. */
 static enum status read_checked(struct archive_reader *r, const struct stored_range *s, void *to, struct error *err)
 {
+	const struct range_source *src = &r->src;
+
+	if (src->take && src->take(src->ctx, s->volume, s->offset, to, s->length))
+		return ST_OK;
 	do {
 		for (int round = 0; round < 2; round++) {
-			if (r->src.read_at(r->src.ctx, s->volume, s->offset, to, s->length, err))
+			if (src->read_at(src->ctx, s->volume, s->offset, to, s->length, err))
 				return err->code;
-			if (sha256_equal(sha256_of(to, s->length), s->sha256))
+			if (sha256_equal(sha256_of(to, s->length), s->sha256)) {
+				if (src->keep)
+					src->keep(src->ctx, s->volume, s->offset, to, s->length);
 				return ST_OK;
+			}
 		}
-	} while (r->src.distrust && r->src.distrust(r->src.ctx));
+	} while (src->distrust && src->distrust(src->ctx));
 	return error_set(err, ST_BAD,
 			 "damaged: the %zu stored bytes at %" PRIu64 " of volume %" PRIu32 " differ from their checksum",
 			 s->length, s->offset, s->volume + 1);

@@ -104,7 +104,7 @@ enum status loading_preflight(struct loading *l, void *load, struct error *err)
 	for (size_t i = 0; i < l->plan->scopes; i++) {
 		struct scope_load s = {.l = l, .load = load, .scope = l->plan->scope[i].scope, .log = l->plan->scope[i].log};
 
-		enum status st = open_pipeline(&s, err);
+		enum status st = l->target->driver->load_choose(load, i, err) ? err->code : open_pipeline(&s, err);
 
 		if (!st)
 			st = load_pipeline_preflight(s.pipeline, err);
@@ -189,7 +189,7 @@ static enum status load_scope(struct loading *l, void *load, size_t i, struct er
 	if (s.log && l->before_log && l->before_log(l->before_log_ctx, err))
 		return err->code;
 	atomic_store(&l->env->progress->phase, "schema");
-	if (d->load_begin(run, load, i, journal_has(l->journal, "begun", s.scope), err) || journal_write(l->journal, "begun", s.scope, NULL, err))
+	if (d->load_choose(load, i, err) || d->load_begin(run, load, journal_has(l->journal, "begun", s.scope), err) || journal_write(l->journal, "begun", s.scope, NULL, err))
 		return err->code;
 	atomic_store(&l->env->progress->phase, s.log ? "replay" : "load");
 	if (failpoint("restore.begun", err) || units(&s, &l->sum[i], err)) {

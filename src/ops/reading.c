@@ -7,11 +7,6 @@ static enum status read_at(void *ctx, uint32_t volume, uint64_t offset, void *to
 
 	if (volume >= r->backup->manifest.objects)
 		return error_set(err, ST_BAD, "volume %" PRIu32 " is not in the manifest", volume + 1);
-	if (r->kept && kept_take(r->kept, volume, offset, to, n)) {
-		if (r->keep)
-			kept_put(r->kept, volume, offset, to, n);
-		return ST_OK;
-	}
 	CLEANUP(cstr_release) char *key = catalog_key(r->source, "backup", r->backup->manifest.object[volume].key);
 	if (store_set_get(r->set, key, offset, to, n, err)) {
 		/* The manifest names it: that it is absent is damage. */
@@ -19,9 +14,25 @@ static enum status read_at(void *ctx, uint32_t volume, uint64_t offset, void *to
 			err->code = ST_BAD;
 		return err->code;
 	}
-	if (r->keep)
-		kept_put(r->kept, volume, offset, to, n);
 	return ST_OK;
+}
+
+static void keep(void *ctx, uint32_t volume, uint64_t offset, const void *p, size_t n)
+{
+	struct reading *r = ctx;
+
+	if (r->keep)
+		kept_put(r->kept, volume, offset, p, n);
+}
+
+static bool take(void *ctx, uint32_t volume, uint64_t offset, void *to, size_t n)
+{
+	struct reading *r = ctx;
+
+	if (!r->kept || !kept_take(r->kept, volume, offset, to, n))
+		return false;
+	keep(r, volume, offset, to, n);
+	return true;
 }
 
 static bool distrust(void *ctx)
@@ -178,7 +189,7 @@ enum status reading_open(struct op_env *env, const struct reading_spec *q, struc
 
 void reading_ranges(struct reading *r)
 {
-	r->ranges = (struct range_source){.read_at = read_at, .size = size_of, .distrust = distrust, .volumes = (uint32_t)r->backup->manifest.objects, .ctx = r};
+	r->ranges = (struct range_source){.read_at = read_at, .size = size_of, .distrust = distrust, .keep = keep, .take = take, .volumes = (uint32_t)r->backup->manifest.objects, .ctx = r};
 }
 
 enum status reading_archive(struct op_env *env, struct reading *r, struct error *err)

@@ -28,11 +28,14 @@ struct byte_sink buf_sink(struct buf *b);
 
 /* Random access over the volumes (0, 1, ...) of one archive. Any thread, several at once. read_at gives exactly n bytes or fails
  * (ST_BAD where the object is shorter). size is that of the stored object. distrust, which may be NULL: what this thread read last does not
- * have its checksum; true: there is another copy, which is read from now on. */
+ * have its checksum; true: there is another copy, which is read from now on. keep and take, NULL or both there: keep is told of each range that had
+ * its checksum; take gives one back that was kept, true where it does. */
 struct range_source {
 	enum status (*read_at)(void *ctx, uint32_t volume, uint64_t offset, void *to, size_t n, struct error *err);
 	enum status (*size)(void *ctx, uint32_t volume, uint64_t *size, struct error *err);
 	bool (*distrust)(void *ctx);
+	void (*keep)(void *ctx, uint32_t volume, uint64_t offset, const void *p, size_t n);
+	bool (*take)(void *ctx, uint32_t volume, uint64_t offset, void *to, size_t n);
 	uint32_t volumes;
 	void *ctx;
 };

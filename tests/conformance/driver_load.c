@@ -343,7 +343,7 @@ static enum status load_scope(struct loading *l, void *load, size_t i, const str
 {
 	const struct driver *driver = l->s->driver;
 	void *worker = NULL;
-	enum status st = driver->load_begin(&run, load, i, l->resumed, err);
+	enum status st = driver->load_choose(load, i, err) ? err->code : driver->load_begin(&run, load, l->resumed, err);
 
 	if (!st)
 		st = driver->load_worker_open(&run, load, &worker, err);

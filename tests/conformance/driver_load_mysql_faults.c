@@ -52,7 +52,8 @@ static void begin_rows(struct loading *l, struct shop *f, struct kept *k, void *
 	l->q.data_only = l->q.clean = true;
 	shop_plan_ok(l);
 	CHECK_OK(my_load_open(&run, &f->s.e, &l->q, &l->plan, load, &err), err);
-	CHECK_OK(my_load_begin(&run, *load, 0, false, &err), err);
+	CHECK_OK(my_load_choose(*load, 0, &err), err);
+	CHECK_OK(my_load_begin(&run, *load, false, &err), err);
 	CHECK_OK(my_load_worker_open(&run, *load, worker, &err), err);
 }
 

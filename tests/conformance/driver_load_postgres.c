@@ -425,7 +425,8 @@ static void begin_rows(struct loading *l, struct test_server *s, struct kept *k,
 	l->q.data_only = l->q.clean = true;
 	plan_ok(l);
 	CHECK_OK(driver_postgres.load_open(&run, &s->e, &l->q, &l->plan, load, &err), err);
-	CHECK_OK(driver_postgres.load_begin(&run, *load, 0, false, &err), err);
+	CHECK_OK(driver_postgres.load_choose(*load, 0, &err), err);
+	CHECK_OK(driver_postgres.load_begin(&run, *load, false, &err), err);
 	CHECK_OK(driver_postgres.load_worker_open(&run, *load, worker, &err), err);
 }
 

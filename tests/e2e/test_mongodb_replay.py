@@ -4,8 +4,8 @@ source is the scripted server, whose past is known; targets are the server of th
 import json
 import subprocess
 import threading
-import zlib
 
+import fault
 import pg
 import pytest
 from failpoints import failpoints, points
@@ -211,27 +211,11 @@ def test_documents_of_16_megabytes_are_put_and_changed(server, drtool, mo_server
         assert now(mo_server, db, name) == past(server, name, at), name
 
 
-def damage(drtool, folder):
-    """Changes a byte in the first piece of a folder of the archive."""
-    volume = drtool.archives("shop")[0]
-    data = bytearray(volume.read_bytes())
-    at = 0
-    while True:  # each piece is a gzip member of its own
-        inflate = zlib.decompressobj(31)
-        plain = inflate.decompress(bytes(data[at:]))
-        size = len(data) - at - len(inflate.unused_data)
-        if plain.startswith(folder.encode()):
-            data[at + size // 2] ^= 1
-            volume.write_bytes(data)
-            return
-        at += size
-
-
 @pytest.mark.parametrize("folder", ["db/local/data/oplog.rs/", "db/shop/data/orders/"])
 def test_a_damaged_log_or_collection_ends_a_restore_before_anything_is_changed(server, drtool, mo_script, folder):
     during(server, *(insert("orders", {"_id": f"n{i}", "text": "y" * 50}) for i in range(20)))
     backup(drtool, server)
-    damage(drtool, folder)
+    fault.damage_first(drtool.archives("shop")[0], folder)
     target = mo_script(set_name="rs1")
     target.store.load("shop", "orders", [{"_id": "before"}])
     done = drtool.fails(4, "restore", "shop", "--into", target.url())

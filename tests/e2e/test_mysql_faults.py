@@ -123,6 +123,16 @@ def test_a_server_that_dies_in_the_exchange_has_the_old_data_or_the_new(own_shop
         my_shop.same(old, my_shop.snapshot(shop.server, live))
 
 
+@EACH_PRODUCT
+def test_a_damaged_table_ends_a_restore_before_anything_is_changed(shops, version):
+    shop = shops(version)
+    drtool = shop.fresh()
+    fault.damage_first(drtool.archives("shop")[0], f"db/{shop.db}/data/orders/")
+    result = drtool.fails(4, "restore", "shop", "--in-place", "--yes")
+    assert "before anything was changed" in result.err, result
+    shop.untouched()
+
+
 # --- locks that others hold ---
 
 HELD = {

@@ -56,6 +56,13 @@ def run_of(result):
 
 # --- whole databases ---
 
+def test_a_damaged_table_ends_a_restore_before_anything_is_changed(pg15, shop, drtool):
+    fault.damage_first(drtool.archives("shop")[0], f"db/{shop}/data/app/orders/")
+    result = drtool.fails(4, "restore", "shop", "--in-place", "--yes")
+    assert "before anything was changed" in result.err, result
+    assert copies(pg15, shop) == [] and pg15.sql(shop, "select count(*) from big") == "10000"
+
+
 def test_a_database_that_is_there_stays_and_the_copy_is_loaded_beside(pg15, shop, drtool):
     before = compare.snapshot(pg15, shop)
     pg15.sql(shop, "insert into app.customer (name) values ('since')")
@@ -588,7 +595,8 @@ def test_the_backup_is_chosen_by_id_tag_or_proof(pg15, shop, drtool):
     drtool.fails(5, "restore", "shop", "--into", pg15.url(f"{shop}_x"), "--backup", "20200101T000000Z-abcd")
 
 
-def test_what_is_damaged_in_one_store_is_read_from_another(pg15, shop, drtool):
+@pytest.mark.parametrize("what", ["/big/", "drtool/index/0"])
+def test_what_is_damaged_in_one_store_is_read_from_another(pg15, shop, drtool, what):
     other = drtool.dir / "other"
     drtool.config(f"stores: {{local: {{url: \"{drtool.store_url}\"}}, other: {{url: \"file://{other}\"}}}}\n"
                   f"sources: {{shop: {{url: \"{pg15.url(shop)}\"}}}}\n")
@@ -597,8 +605,9 @@ def test_what_is_damaged_in_one_store_is_read_from_another(pg15, shop, drtool):
     volume = drtool.store / "shop" / "backup" / f"{backup}.tar.gz"
     data = bytearray(volume.read_bytes())
     for name, start, end in member_ranges(volume):
-        if "/big/" in name:
+        if what in name:
             data[(start + end) // 2] ^= 1
+    assert bytes(data) != volume.read_bytes()
     volume.chmod(0o600)
     volume.write_bytes(data)
     drtool.ok("restore", "shop", "--into", pg15.url(f"{shop}_copy"), "--compare")

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import threading
 import time
+import zlib
 
 import pg
 from drtool import Result, binary
@@ -78,6 +79,21 @@ def leftovers(folder):
 def units_loaded(drtool):
     """Units that the journal of a restore says are in the target."""
     return sum(path.read_text().count('"unit"') for path in (drtool.state / "restore").glob("*.jsonl"))
+
+
+def damage_first(volume, folder):
+    """Changes a byte of the first piece in a folder of the archive."""
+    data = bytearray(volume.read_bytes())
+    at = 0
+    while True:  # each piece is a gzip member of its own
+        inflate = zlib.decompressobj(31)
+        plain = inflate.decompress(bytes(data[at:]))
+        size = len(data) - at - len(inflate.unused_data)
+        if plain.startswith(folder.encode()):
+            data[at + size // 2] ^= 1
+            volume.write_bytes(data)
+            return
+        at += size
 
 
 def locked_by(store, source):
