@@ -130,9 +130,10 @@ def merge_accounts(server, command):
 
 
 def kill_sessions(server, command):
-    """Their cursors go with them."""
+    """Their cursors go with them, and a find that was on its way gets none."""
     killed = {session["id"] for session in command.get("killSessions")}
-    for number in [number for number, cursor in server.cursors.items() if cursor.session in killed]:
+    server.killed |= killed
+    for number in [number for number, cursor in list(server.cursors.items()) if cursor.session in killed]:
         server.cursors.pop(number, None)
     return {}
 

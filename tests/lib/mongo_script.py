@@ -82,7 +82,7 @@ class Script:
         self.store = store or mongo_store.Store()
         self.log = log
         self.set_id = bson.ObjectId()
-        self.cursors, self.faults, self.commands = {}, [], []
+        self.cursors, self.killed, self.faults, self.commands = {}, set(), [], []
         self.state = threading.Condition()
         self.set(**{**self.SETTINGS, **settings})
         self.listener = socket.create_server(("127.0.0.1", port), backlog=256)
@@ -178,6 +178,9 @@ class Script:
             return Batch(ns, 0, batch, True)
         number = random.getrandbits(62) + 1
         self.cursors[number] = cursor
+        if cursor.session in self.killed:
+            self.cursors.pop(number, None)
+            raise Refused(11601, "operation was interrupted")
         return Batch(ns, number, batch, True)
 
     def next_batch(self, command, number):
