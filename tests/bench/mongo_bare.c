@@ -1,7 +1,8 @@
 /* What the benchmark measures drtool by: libmongoc and nothing else.
  *
- * mongo_bare read URL DATABASE                  one find({}) without options a collection, all collections at a time on a connection each; the
- *                                               documents are counted and forgotten. The server chooses the batches (101 documents, then 16 MiB).
+ * mongo_bare read URL DATABASE                  one find({}) without options a collection, one collection after the other; the documents are counted
+ *                                               and forgotten. The server chooses the batches (101 documents, then 16 MiB).
+ * mongo_bare read-at-once URL DATABASE          the same with all collections at a time on a connection each.
  * mongo_bare insert URL DATABASE FOLDER         the files FOLDER/COLLECTION.bson, one after the other: four connections take the next 1000
  *                                               documents each in turn for an insertMany. Then the commands of FOLDER/indexes.json, a line each,
  *                                               four at a time. */
@@ -9,6 +10,7 @@
 #include <fcntl.h>
 #include <mongoc/mongoc.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,7 +62,7 @@ static void *read_collection(void *name)
 	return NULL;
 }
 
-static void read_all(void)
+static void read_all(bool at_once)
 {
 	mongoc_client_t *client = connect_to_server();
 	mongoc_database_t *d = mongoc_client_get_database(client, database);
@@ -71,10 +73,13 @@ static void read_all(void)
 
 	if (!names)
 		die(database, why.message);
-	for (; names[n] && n < MOST_ITEMS; n++)
+	for (; names[n] && n < MOST_ITEMS; n++) {
 		if (pthread_create(&thread[n], NULL, read_collection, names[n]))
 			die(names[n], "no thread");
-	for (size_t i = 0; i < n; i++)
+		if (!at_once)
+			pthread_join(thread[n], NULL);
+	}
+	for (size_t i = 0; at_once && i < n; i++)
 		pthread_join(thread[i], NULL);
 	bson_strfreev(names);
 	mongoc_database_destroy(d);
@@ -209,15 +214,18 @@ static void insert_all(const char *folder)
 
 int main(int argc, char **argv)
 {
-	if (argc < 4 || (strcmp(argv[1], "read") && (strcmp(argv[1], "insert") || argc < 5)))
-		die("usage", "mongo_bare read URL DATABASE | insert URL DATABASE FOLDER");
+	const char *what = argc < 4 ? "" : argv[1];
+	const bool at_once = !strcmp(what, "read-at-once"), insert = !strcmp(what, "insert") && argc > 4;
+
+	if (!at_once && !insert && strcmp(what, "read"))
+		die("usage", "mongo_bare read|read-at-once URL DATABASE | insert URL DATABASE FOLDER");
 	url = argv[2];
 	database = argv[3];
 	mongoc_init();
-	if (!strcmp(argv[1], "read"))
-		read_all();
-	else
+	if (insert)
 		insert_all(argv[4]);
+	else
+		read_all(at_once);
 	mongoc_cleanup();
 	return 0;
 }
