@@ -91,6 +91,7 @@ struct dump_info {
 	struct strlist not_contained;
 	json_t *replication;         /* of one that follows another: what it follows and how far it was, for the manifest; NULL */
 	bool has_password_hashes;
+	bool many_moments;           /* objects are not of one moment */
 	const char *not_compared;    /* kinds of the inventory that begin so ("": all) may differ from what was recorded, which a note says; NULL: none */
 };
 void dump_info_release(struct dump_info *i);
@@ -197,6 +198,7 @@ struct driver {
 	unsigned object_parts;          /* of an object's name inside a scope, divided by dots: 2 where a database has schemas, else 1 */
 	bool dotted_names;              /* and such a part may have dots itself: what follows the database's name is all of it */
 	const char *example_query;      /* what the URL of an example needs to work, "?..."; NULL: nothing */
+	const char *login_option;       /* of a URL: the database in which the account is looked for, without it that of the URL; NULL: accounts are the server's */
 	const struct setting *settings; /* rows of scope source that only this driver has */
 	size_t params_size;
 	uint32_t caps;

@@ -311,7 +311,8 @@ enum status mo_url_login(struct run *run, const struct endpoint *e, const struct
 		return err->code;
 	if (!password) {
 		error_set(err, ST_AUTH, "there is no password for the user %s", mongoc_uri_get_username(u->uri));
-		return error_hint(err, "Set password_file or password_command of the source, or MONGODB_PASSWORD for a source given as URL.");
+		return error_hint(err, "Set password_file or password_command of the source, or MONGODB_PASSWORD for a source given as URL. A target that is no source of the configuration has its password in its"
+				  " URL.");
 	}
 	if (!mongoc_uri_set_password(u->uri, password))
 		return error_set(err, ST_CONFIG, "the password is not valid UTF-8");

@@ -113,6 +113,7 @@ static void tell_no_moment(const struct mo_dump *d, struct dump_info *info)
 	notes_add(d->e->notes, "%s%s%s, so the collections were read one after the other and are not of one moment%s", d->moment.why_not,
 		  s->set_name && d->span.why_not ? ", and " : "", s->set_name && d->span.why_not ? d->span.why_not : "",
 		  alone && !mo_about_is_other(s) ? "; to have one moment, run the server as a replica set of one member" : "");
+	info->many_moments = true;
 	strlist_add(&info->not_contained, "one moment of all documents: each is as it was when its collection was read");
 }
 

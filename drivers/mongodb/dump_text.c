@@ -42,7 +42,7 @@ void mo_restore_text(const struct mo_restore_about *a, struct buf *to)
 	if (a->users || a->roles) {
 		buf_puts(to, "\n4. Accounts with their passwords, and roles, on a server of MongoDB. Those that exist there are replaced by those of the "
 			     "backup, others stay.\n"
-			     "The third file only says in which form they are (schema 5).\n\n"
+			     "The file system.version.bson only says in which form they are (schema 5).\n\n"
 			     "  mkdir -p accounts/dump/admin\n");
 		if (a->users)
 			buf_puts(to, "  cp accounts/system.users.bson accounts/dump/admin/\n");
@@ -84,7 +84,7 @@ static const char script[] =
 
 static const char script_end[] =
 	"\nif test $left_out -ne 0; then echo \"$left_out collections or views are missing in $to\" >&2; exit 1; fi\n"
-	"echo \"$to is made. When all databases are: mongorestore --dir=OUT --stopOnError --bypassDocumentValidation, and the options that say where\"\n";
+	"echo \"$to is made. The next step is in RESTORE.txt: mongorestore, when all databases are made\"\n";
 
 static const char log_script[] =
 	"set -eu\n"

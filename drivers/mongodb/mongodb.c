@@ -51,6 +51,7 @@ const struct driver driver_mongodb = {
 	.schemes = schemes,
 	.default_port = 27017,
 	.example_query = "?authSource=admin",
+	.login_option = "authSource",
 	.object_parts = 1,
 	.dotted_names = true,
 	.settings = settings,

@@ -200,6 +200,7 @@ static json_t *make_json(const struct manifest *m, const struct limits *l)
 	set_list(j, list_key[NOTES], &m->notes, l->items[NOTES], l);
 	set_list(j, list_key[NOT_CONTAINED], &m->not_contained, l->items[NOT_CONTAINED], l);
 	js_set_bool(j, "has_password_hashes", m->has_password_hashes);
+	js_set_bool(j, "many_moments", m->many_moments);
 	js_set_bool(j, "suspect", m->suspect);
 	set_text(j, "suspect_because", m->suspect_because, l);
 	set_cut(j, m, l);
@@ -394,6 +395,7 @@ static enum status get_numbers(const json_t *j, struct manifest *m, struct error
 	m->members = js_opt_u64(j, "members", 0);
 	m->chunk_size = (uint32_t)min_u64(chunk_size, UINT32_MAX);
 	m->has_password_hashes = js_opt_bool(j, "has_password_hashes", false);
+	m->many_moments = js_opt_bool(j, "many_moments", false);
 	m->suspect = js_opt_bool(j, "suspect", false);
 	m->truncated = json_object_get(j, "cut");
 	m->data_time = js_opt_time(j, "data_time");

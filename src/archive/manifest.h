@@ -50,6 +50,7 @@ struct manifest {
 	struct strlist notes;
 	struct strlist not_contained; /* what the backup does not contain */
 	bool has_password_hashes;
+	bool many_moments; /* its objects are not of one moment */
 	bool suspect;
 	char *suspect_because;
 	bool truncated; /* lists were cut to fit; whole in drtool/manifest.json */

@@ -328,6 +328,12 @@ void url_release(struct url *u)
 	*u = (struct url)URL_INIT;
 }
 
+void url_param_add(struct url *u, const char *key, const char *value)
+{
+	u->param = xrealloc(u->param, (u->params + 1) * sizeof(*u->param));
+	u->param[u->params++] = (struct url_param){xstrdup(key), xstrdup(value)};
+}
+
 const char *url_param(const struct url *u, const char *key)
 {
 	for (size_t i = 0; i < u->params; i++)

@@ -26,6 +26,7 @@ struct url {
 enum status url_parse(const char *text, struct url *u, struct error *err) MUST_CHECK;
 void url_release(struct url *u); /* the password is overwritten */
 const char *url_param(const struct url *u, const char *key); /* NULL: not there */
+void url_param_add(struct url *u, const char *key, const char *value); /* copies; behind the others */
 /* Back to text, percent-encoded; the password only where asked for. Owned by the caller. */
 char *url_print(const struct url *u, bool with_password);
 bool url_looks_like(const char *text); /* "word://..." */

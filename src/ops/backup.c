@@ -122,6 +122,7 @@ static void describe(struct backing_up *b)
 	m->replication = json_incref(b->info.replication);
 	m->chunk_size = (uint32_t)b->env->global->chunk_size;
 	m->has_password_hashes = b->info.has_password_hashes;
+	m->many_moments = b->info.many_moments;
 	copy_list(&m->client_tools, &b->info.tools);
 	copy_list(&m->not_contained, &b->info.not_contained);
 	copy_list(&m->tags, &s->s.tags);

@@ -227,6 +227,19 @@ enum status bind_source(struct run *run, const struct bind *b, const char *text,
 
 static bool same_text(const char *a, const char *b) { return !strcmp(a ? a : "", b ? b : ""); }
 
+/* The account of a URL is looked for where the other URL has it. Options that come from elsewhere, by DNS, come to both. */
+static void same_login(const struct driver *d, const struct url *known, struct url *u)
+{
+	const char *option = d->login_option;
+
+	if (!option || url_param(u, option))
+		return;
+	if (url_param(known, option))
+		url_param_add(u, option, url_param(known, option));
+	else if (known->path && *known->path && !strcmp(known->scheme, d->schemes[0]))
+		url_param_add(u, option, known->path);
+}
+
 /* What `like` says holds for a target on the same server that says nothing else. */
 static enum status fill_like(const struct op_source *like, struct url *u, struct op_source *s, struct error *err)
 {
@@ -236,13 +249,15 @@ static enum status fill_like(const struct op_source *like, struct url *u, struct
 		return ST_OK;
 	if (url_parse(like->url, &known, err))
 		return err->code;
-	if (!same_text(u->host, known.host) || u->port != known.port)
+	if (!same_text(u->host, known.host) || u->port != known.port || (u->others && !same_text(u->others, known.others)))
 		return ST_OK;
 	const char *user = like->user ? like->user : known.user;
 	bool same_user = !u->user || (user && !strcmp(u->user, user));
 
 	if (!u->user && user)
 		u->user = xstrdup(user);
+	if (same_user)
+		same_login(like->driver, &known, u);
 	/* The password of one login is nothing to try with another. */
 	if (same_user && !u->password)
 		s->password = secret_copy(&like->password);
