@@ -79,7 +79,7 @@ int mo_conn_code(const struct error *err);
 enum {
 	MO_NAMESPACE_NOT_FOUND = 26, MO_UNAUTHORIZED = 13, MO_NAMESPACE_EXISTS = 48, MO_COMMAND_NOT_FOUND = 59, MO_NO_SUCH_CURSOR = 43,
 	MO_CAPPED_POSITION_LOST = 136, MO_QUERY_PLAN_KILLED = 175, MO_SNAPSHOT_TOO_OLD = 239, MO_SNAPSHOT_UNAVAILABLE = 246, MO_NOT_IMPLEMENTED = 238,
-	MO_DUPLICATE_KEY = 11000,
+	MO_MIXED_SCHEMA = 408, MO_DUPLICATE_KEY = 11000,
 };
 /* A failure that is no answer of the server: the session is lost. */
 bool mo_conn_lost(const struct error *err);

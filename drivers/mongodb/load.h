@@ -177,6 +177,7 @@ struct mo_insert {
 	bool again;     /* an attempt before may have put some: a document that is there counts */
 	bool unchecked; /* with bypassDocumentValidation */
 	bool raw_data;
+	bool mixed;     /* the series was told to take buckets of mixed schema */
 	/* The open command. */
 	bson_t command, documents;
 	bool open, stamps; /* stamps: some document has a Timestamp(0,0) */
@@ -193,6 +194,10 @@ char *mo_id_text(const bson_t *doc);
 /* Documents out of bytes that end anywhere (load_unit.c): one that is cut is kept in `part` for the next call. */
 typedef enum status mo_found_fn(void *ctx, const bson_t *doc, struct error *err);
 enum status mo_split(struct buf *part, const void *p, size_t n, mo_found_fn *fn, void *ctx, struct error *err) MUST_CHECK;
+/* load_mixed.c: newer servers refuse buckets of a time series in which a field has values of several types, as servers before 5.2 made them, until
+ * the series is told to take them. Whether the answer to a write has such a refusal; and the telling: collection is the series or its buckets. */
+bool mo_refuses_mixed(const bson_t *reply);
+enum status mo_allow_mixed(struct run *run, struct mo_conn *c, const char *database, const char *collection, struct error *err) MUST_CHECK;
 /* load_stamp.c: servers before 8.0 put their time in the place of a Timestamp(0,0) at the top of a document: they are given the document once
  * more, in a way in which they do not. documents: an array of what was inserted. */
 bool mo_has_empty_stamp(const bson_t *doc);

@@ -64,7 +64,8 @@ static enum status refused(const struct mo_insert *in, const bson_t *error, cons
 	return err->code;
 }
 
-static enum status count_rows(struct mo_insert *in, const bson_t *reply, const bson_t *documents, struct error *err)
+/* again: of some of them the server may have been given before. */
+static enum status count_rows(struct mo_insert *in, bool again, const bson_t *reply, const bson_t *documents, struct error *err)
 {
 	int64_t n = mo_look_num(reply, "n", -1);
 	bson_t errors, one;
@@ -78,7 +79,7 @@ static enum status count_rows(struct mo_insert *in, const bson_t *reply, const b
 	while (bson_iter_next(&at)) {
 		if (!mo_look_doc(&errors, bson_iter_key(&at), &one))
 			return error_set(err, ST_SERVER, "the server's answer to insert is not of the usual form");
-		if (!in->again || !is_there_already(&one))
+		if (!again || !is_there_already(&one))
 			return refused(in, &one, documents, err);
 		in->rows++;
 	}
@@ -112,13 +113,29 @@ void mo_insert_release(struct mo_insert *in)
 	in->open = false;
 }
 
+/* The series is told to take buckets of mixed schema, once; then the whole batch is tried again, of which some are there by now. */
+static enum status send_mixed(struct run *run, struct mo_insert *in, const bson_t *command, bson_t *reply, struct error *err)
+{
+	CLEANUP(mo_doc_release) bson_t again;
+
+	bson_init(&again);
+	bson_copy_to_excluding_noinit(command, &again, "ordered", NULL);
+	BSON_APPEND_BOOL(&again, "ordered", false);
+	in->mixed = true;
+	if (mo_allow_mixed(run, in->c, in->database, in->collection, err))
+		return err->code;
+	bson_destroy(reply);
+	return mo_conn_command(run, in->c, in->database, &again, reply, err);
+}
+
 static enum status send_batch(struct run *run, struct mo_insert *in, bson_t *command, struct error *err)
 {
 	CLEANUP(mo_doc_release) bson_t reply;
 	bson_t documents;
+	bool again = in->again;
 
 	/* After an attempt that broke each document is tried, whatever is there already. */
-	BSON_APPEND_BOOL(command, "ordered", !in->again);
+	BSON_APPEND_BOOL(command, "ordered", !again);
 	if (in->unchecked)
 		BSON_APPEND_BOOL(command, "bypassDocumentValidation", true);
 	if (in->raw_data)
@@ -127,9 +144,14 @@ static enum status send_batch(struct run *run, struct mo_insert *in, bson_t *com
 		BSON_APPEND_BOOL(command, "bypassEmptyTsReplacement", true);
 	if (mo_conn_command(run, in->c, in->database, command, &reply, err))
 		return err->code;
+	if (!in->mixed && mo_refuses_mixed(&reply)) {
+		again = true;
+		if (send_mixed(run, in, command, &reply, err))
+			return err->code;
+	}
 	if (!mo_look_doc(command, "documents", &documents))
 		return error_set(err, ST_FAILED, "an insert without documents");
-	if (count_rows(in, &reply, &documents, err))
+	if (count_rows(in, again, &reply, &documents, err))
 		return err->code;
 	return in->stamps && !mo_keeps_stamps(in->c) && !in->raw_data ? mo_mend_stamps(run, in, &documents, err) : ST_OK;
 }

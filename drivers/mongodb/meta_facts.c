@@ -113,6 +113,17 @@ static void put_option(const bson_iter_t *it, struct buf *to)
 		mo_ejson_facts_value(it, to);
 }
 
+/* What buckets a time series has had: newer servers keep it where the storage engine is configured, and set it by themselves. */
+static bool is_note_of_buckets(const bson_t *storage)
+{
+	static const char begin[] = "app_metadata=(timeseries";
+	bson_t wired;
+	const char *text = mo_bson_document_at(storage, "wiredTiger", &wired) ? mo_bson_text_at(&wired, "configString") : NULL;
+
+	return text && bson_count_keys(storage) == 1 && bson_count_keys(&wired) == 1 && !strncmp(text, begin, strlen(begin)) &&
+	       strcspn(text, ")") == strlen(text) - 1;
+}
+
 /* What a server takes where nothing is said. */
 static bool is_default(const bson_iter_t *it)
 {
@@ -138,6 +149,8 @@ static bool is_default(const bson_iter_t *it)
 		return false;
 	if (!strcmp(key, "collation"))
 		return mo_is_simple(&b);
+	if (!strcmp(key, "storageEngine"))
+		return is_note_of_buckets(&b);
 	return !strcmp(key, "changeStreamPreAndPostImages") && bson_iter_init_find(&child, &b, "enabled") && !bson_iter_as_bool(&child);
 }
 

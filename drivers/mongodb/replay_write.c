@@ -21,7 +21,7 @@ struct writing {
 	struct mo_window *w;
 	uint32_t target;
 	const char *database, *collection;
-	bool raw_data, unchecked;
+	bool raw_data, unchecked, mixed;
 	/* The open command. */
 	const char *verb;
 	bson_t command, all;
@@ -127,6 +127,13 @@ static enum status check_answer(const struct writing *x, const bson_t *reply, st
 	return index >= 0 && index < x->n ? mo_change_blame(x->w, &x->w->change[x->sent[index]], err) : err->code;
 }
 
+static enum status send_command(struct writing *x, bson_t *reply, struct error *err)
+{
+	if (mo_conn_command(x->run, x->c, x->database, &x->command, reply, err))
+		return error_add(err, "%s of %s.%s", x->verb, x->database, x->collection);
+	return ST_OK;
+}
+
 static enum status send_open(struct writing *x, struct error *err)
 {
 	CLEANUP(mo_doc_release) bson_t reply;
@@ -138,8 +145,16 @@ static enum status send_open(struct writing *x, struct error *err)
 		BSON_APPEND_BOOL(&x->command, "rawData", true);
 	if (x->stamps && mo_keeps_stamps(x->c))
 		BSON_APPEND_BOOL(&x->command, "bypassEmptyTsReplacement", true);
-	return mo_conn_command(x->run, x->c, x->database, &x->command, &reply, err) ? error_add(err, "%s of %s.%s", x->verb, x->database, x->collection)
-										   : check_answer(x, &reply, err);
+	if (send_command(x, &reply, err))
+		return err->code;
+	if (x->mixed || !mo_refuses_mixed(&reply))
+		return check_answer(x, &reply, err);
+	/* What is done twice ends the same. */
+	x->mixed = true;
+	if (mo_allow_mixed(x->run, x->c, x->database, x->collection, err))
+		return err->code;
+	bson_destroy(&reply);
+	return send_command(x, &reply, err) ? err->code : check_answer(x, &reply, err);
 }
 
 static enum status flush(struct writing *x, struct error *err)

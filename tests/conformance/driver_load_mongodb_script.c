@@ -398,3 +398,35 @@ TEST("MongoDB load: a time series comes under its own name, its buckets byte for
 	CHECK_INT(mo_shop_count(&t.to, "shop", "system.buckets.ts"), 2);
 	two_stop(&t);
 }
+
+#define MIXED "\"control\": {\"version\": 1, \"min\": {\"t\": 1, \"a\": 1}, \"max\": {\"t\": 2, \"a\": \"x\"}}, \"data\": {\"a\": {\"0\": 1, \"1\": \"x\"}}"
+static const char mixed[] = "{\"settings\": {\"version\": \"6.0.3\"}, \"data\": {\"shop\": {\"ts\": {\"options\": {\"timeseries\": {\"timeField\": \"t\"}},"
+			    " \"documents\": [{\"_id\": 1, \"control\": {}}, {\"_id\": 2, " MIXED "}, {\"_id\": 3, \"control\": {}}, {\"_id\": 4, " MIXED "}]}}}}";
+
+TEST("MongoDB load: a time series whose buckets hold values of several types, which newer servers refuse at first, comes byte for byte")
+{
+	struct two t;
+
+	two_start(&t, mixed, "{\"settings\": {\"set_name\": \"rs0\", \"version\": \"8.0.4\"}}");
+	mo_shop_run_ok(&t.l);
+	CHECK_INT(mo_shop_count(&t.to, "shop", "system.buckets.ts"), 4);
+	CHECK_INT(mo_test_script_asked(&t.to.mo, "collMod", "\"ts\", \"timeseriesBucketsMayHaveMixedSchemaData\" : true"), 1);
+	CHECK_INT(mo_test_script_asked(&t.to.mo, "insert", "system.buckets.ts"), 2);
+	two_stop(&t);
+}
+
+TEST("MongoDB load: where a time series may not be told to take buckets of mixed schema, it fails and says so; resumed with the right, it goes on")
+{
+	struct two t;
+	struct error err = ERROR_INIT;
+
+	two_start(&t, mixed, "{\"settings\": {\"version\": \"8.0.4\"}}");
+	mo_test_script_faults(&t.to.mo, "[{\"command\": \"collMod\", \"error\": 13, \"message\": \"not authorized\"}]");
+	mo_shop_plan_ok(&t.l);
+	CHECK_ERR(loading_run(&t.l, NULL, &err), err, ST_DENIED, "letting shop.ts have buckets of mixed schema");
+	t.l.resumed = true;
+	strlist_release(&t.l.done);
+	mo_shop_run_ok(&t.l);
+	CHECK_INT(mo_shop_count(&t.to, "shop", "system.buckets.ts"), 4);
+	two_stop(&t);
+}

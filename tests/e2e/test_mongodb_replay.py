@@ -200,6 +200,20 @@ def test_buckets_of_a_time_series_are_replayed_as_they_are_stored(server, drtool
     assert now(target, "shop", "system.buckets.series" if buckets else "series") == past(server, "system.buckets.series", at)
 
 
+@pytest.mark.parametrize("version, buckets", [("8.0.4", True), ("8.3.0", False)])
+def test_buckets_with_values_of_several_types_are_loaded_and_replayed_into_servers_that_refuse_them_at_first(server, drtool, mo_script, version, buckets):
+    bucket = {"control": {"version": 1, "min": {"at": 1, "a": 1}, "max": {"at": 1, "a": 1}}, "data": {"a": {"0": 1}}}
+    server.store.load("shop", "series", [{"_id": 1, **bucket}, {"_id": 2, **bucket}], options={"timeseries": {"timeField": "at"}})
+    changed = {"control": {"version": 1, "min": {"at": 1, "a": 1}, "max": {"at": 1, "a": "x"}}, "data": {"a": {"0": 1, "1": "x"}}}
+    during(server, insert("system.buckets.series", {"_id": 3, **bucket}), update("system.buckets.series", 1, {"$set": changed}))
+    at = backup(drtool, server)
+    target = mo_script(set_name="rs1", version=version)
+    target.store.buckets = buckets
+    drtool.ok("restore", "shop", "--into", target.url(), "--compare")
+    assert now(target, "shop", "system.buckets.series" if buckets else "series") == past(server, "system.buckets.series", at)
+    assert len(target.sent("collMod")) == 1
+
+
 def test_documents_of_16_megabytes_are_put_and_changed(server, drtool, mo_server, make_mo_db):
     large = "x" * ((16 << 20) - 100)
     during(server, insert("large", {"_id": 1, "text": large}), insert("large", {"_id": 2, "text": large[:-1000]}),

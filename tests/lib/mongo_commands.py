@@ -12,7 +12,7 @@ CODE_NAMES = {2: "BadValue", 13: "Unauthorized", 18: "AuthenticationFailed", 20:
               91: "ShutdownInProgress", 121: "DocumentValidationFailure", 166: "CommandNotSupportedOnView", 175: "QueryPlanKilled",
               189: "PrimarySteppedDown", 197: "InvalidIndexSpecificationOption", 237: "CursorKilled", 238: "NotImplemented",
               239: "SnapshotTooOld", 246: "SnapshotUnavailable", 10107: "NotWritablePrimary", 11000: "DuplicateKey", 67: "CannotCreateIndex",
-              123: "NotAReplicaSet", 11600: "InterruptedAtShutdown",
+              123: "NotAReplicaSet", 11600: "InterruptedAtShutdown", 408: "CannotInsertTimeseriesBucketsWithMixedSchema",
               11602: "InterruptedDueToReplStateChange", 13435: "NotPrimaryNoSecondaryOk", 40415: "IDLUnknownField"}
 
 # A server refuses what it does not know of a command.
@@ -30,11 +30,13 @@ KNOWN = {
     "delete": {"deletes", "ordered", "let", "rawData"},
     "create": CREATE,
     "createIndexes": {"indexes", "ignoreUnknownIndexOptions", "commitQuorum", "rawData"},
-    "collMod": CREATE | {"index"},
+    "collMod": CREATE | {"index", "timeseriesBucketsMayHaveMixedSchemaData"},
     "listCollections": {"filter", "nameOnly", "authorizedCollections", "cursor", "rawData"},
     "listIndexes": {"cursor", "rawData"},
     "renameCollection": {"to", "dropTarget"},
 }
+# How a collection that may have buckets of mixed schema is shown.
+MIXED = {"storageEngine": {"wiredTiger": {"configString": "app_metadata=(timeseriesBucketsMayHaveMixedSchemaData=true)"}}}
 SINCE = {"bypassEmptyTsReplacement": (8, 0), "rawData": (8, 2)}
 INDEX_OPTIONS = {"v", "key", "name", "ns", "unique", "background", "sparse", "expireAfterSeconds", "partialFilterExpression", "collation",
                  "hidden", "storageEngine", "weights", "default_language", "language_override", "textIndexVersion", "2dsphereIndexVersion", "bits",
@@ -243,6 +245,12 @@ def coll_mod(server, command):
         if at is None:
             raise Refused(27, f"cannot find index {name or key} for ns {command.ns}")
         of.indexes[at] = wire.with_fields(of.indexes[at], index)
+    if command.get("timeseriesBucketsMayHaveMixedSchemaData"):
+        if of.kind != "timeseries":
+            raise Refused(72, "option only supported on a time-series collection: timeseriesBucketsMayHaveMixedSchemaData")
+        for one in filter(None, (of, server.store.find(command.db, f"system.buckets.{command.target}"))):
+            one.mixed = True
+            one.options = wire.with_fields(one.options, MIXED)
     if change.get("expireAfterSeconds") == "off":
         change["expireAfterSeconds"] = None
     of.options = wire.with_fields(of.options, change)

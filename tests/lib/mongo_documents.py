@@ -101,6 +101,15 @@ def _writable(server, command, store_of):
     return store_of
 
 
+def _is_mixed(document):
+    """Whether it is a bucket of a time series with a field whose least and greatest value are of different types."""
+    control = wire.decode(document).get("control")
+    least, most = (control.get(name) for name in ("min", "max")) if isinstance(control, dict) else (None, None)
+    numbers = (int, float, bson.int64.Int64, bson.decimal128.Decimal128)
+    kind = lambda value: "number" if isinstance(value, numbers) and not isinstance(value, bool) else type(value)
+    return isinstance(least, dict) and isinstance(most, dict) and any(name in most and kind(least[name]) != kind(most[name]) for name in least)
+
+
 def _ready(server, command, of, document, stamp=True):
     """A document as it is stored. What a pipeline made keeps its empty timestamps."""
     if len(document) > server.max_document:
@@ -110,6 +119,10 @@ def _ready(server, command, of, document, stamp=True):
         document = wire.document_of([wire.raw({"_id": bson.ObjectId()})[4:-1], document[4:-1]])
     elif own.type in (wire.ARRAY, wire.REGEX, wire.UNDEFINED):
         raise Refused(2, f"The '_id' value cannot be of type {own.type}")
+    buckets = of.kind == "timeseries" or of.name.startswith("system.buckets.")
+    if buckets and not of.mixed and server.version_tuple >= (7, 3) and _is_mixed(document):
+        raise Refused(408, "Cannot write time-series bucket containing mixed schema data, please run collMod with"
+                           " timeseriesBucketsMayHaveMixedSchemaData and retry your insert")
     if not command.get("bypassDocumentValidation") and not of.valid(document):
         raise Refused(121, "Document failed validation")
     return document if command.get("bypassEmptyTsReplacement") or not stamp else _stamped(server, document)

@@ -32,14 +32,15 @@ class Slot:
 
 
 class Collection:
-    """kind: "collection", "view" or "timeseries". options: bytes, as create had them. frozen: nothing writes into it, so answers may be kept."""
+    """kind: "collection", "view" or "timeseries". options: bytes, as create had them. frozen: nothing writes into it, so answers may be kept.
+    mixed: buckets whose fields have values of several types may be put into it."""
 
     def __init__(self, name, kind="collection", options=None, born=(0, 0)):
         self.name, self.kind, self.options, self.born = name, kind, options or wire.raw({}), born
         self.uuid = uuid.uuid4()
         self.indexes = []
         self.slots, self.by_id = [], {}
-        self.frozen = False
+        self.frozen = self.mixed = False
         self.kept = {}
         if kind == "collection":
             self.indexes.append(self._first_index())

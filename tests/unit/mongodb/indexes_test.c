@@ -183,6 +183,8 @@ TEST("options of collections are compared by value, whatever their order, and wi
 		  "{\"validationAction\":\"warn\",\"validationLevel\":\"moderate\",\"validator\":{\"a\":1}}");
 	CHECK_STR(options_facts("{'collation':{'locale':'fr','version':'1'},'changeStreamPreAndPostImages':{'enabled':false}}"), "{\"collation\":{\"locale\":\"fr\"}}");
 	CHECK_STR(options_facts("{'changeStreamPreAndPostImages':{'enabled':true}}"), "{\"changeStreamPreAndPostImages\":{\"enabled\":true}}");
+	CHECK_STR(options_facts("{'storageEngine':{'wiredTiger':{'configString':'app_metadata=(timeseriesBucketsMayHaveMixedSchemaData=true)'}}}"), "{}");
+	CHECK_HAS(options_facts("{'storageEngine':{'wiredTiger':{'configString':'app_metadata=(timeseriesX=true),block_compressor=zstd'}}}"), "zstd");
 	CHECK_STR(options_facts("{'clusteredIndex':{'v':2,'unique':true,'key':{'_id':1}}}"), "{\"clusteredIndex\":{\"key\":{\"_id\":1},\"unique\":true}}");
 	CHECK_STR(options_facts("{'timeseries':{'timeField':'t','granularity':'hours','bucketMaxSpanSeconds':2592000}}"),
 		  "{\"timeseries\":{\"bucketMaxSpanSeconds\":2592000,\"granularity\":\"hours\",\"timeField\":\"t\"}}");
