@@ -24,6 +24,8 @@ static const char *const schemes[] = {"mongodb", "mongodb+srv", NULL};
 static const char grants[] =
 	"// MongoDB, in mongosh on the primary:\n"
 	"db.getSiblingDB(\"admin\").createUser({user: \"drtool_backup\", pwd: passwordPrompt(), roles: [\"backup\", \"clusterMonitor\"]})\n"
+	"// An account for one database, with time series readAnyDatabase on admin instead; accounts and the oplog are then not in the backup:\n"
+	"//   roles: [{role: \"read\", db: \"shop\"}]\n"
 	"// The account that restores:\n"
 	"//   roles: [\"restore\", \"readWriteAnyDatabase\", \"dbAdminAnyDatabase\"]\n";
 

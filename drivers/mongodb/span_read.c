@@ -170,7 +170,7 @@ enum status mo_span_read(struct run *run, struct mo_conn *c, const struct mo_spa
 {
 	struct mo_route *route = xcalloc(use->databases + 1, sizeof *route);
 	struct mo_where *where = xcalloc(use->databases + 1, sizeof *where);
-	CLEANUP(reading_release) struct reading r = {.span = s, .routes = {route, use->databases}, .fn = fn, .ctx = ctx};
+	CLEANUP(reading_release) struct reading r = {.span = s, .routes = {.item = route, .items = use->databases}, .fn = fn, .ctx = ctx};
 
 	for (size_t i = 0; i < use->databases; i++) {
 		where[i] = (struct mo_where){xstrdup(use->database[i]), xstrdup("")};

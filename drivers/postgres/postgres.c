@@ -10,7 +10,7 @@ static const struct setting settings[] = {
 	{.scope = SCOPE_SOURCE, .key = "client_path", .flag = "client-path", .type = SET_STRING, .commands = COMMANDS, .arg = "DIR",
 	 .help = "folder with pg_dump and pg_restore; else the usual places and PATH are searched", .offset = AT(client_path)},
 	{.scope = SCOPE_SOURCE, .key = "split_above", .flag = "split-above", .type = SET_SIZE, .def = "256MiB", .commands = CMD_BACKUP | CMD_VERIFY,
-	 .arg = "SIZE", .help = "read a table in ranges when it is larger (PostgreSQL 14 and later)", .offset = AT(split_above)},
+	 .arg = "SIZE", .help = "read a table or collection in ranges when it is larger (PostgreSQL: 14 and later)", .offset = AT(split_above)},
 	{.scope = SCOPE_SOURCE, .key = "lock_timeout", .flag = "lock-timeout", .type = SET_DURATION, .def = "60s", .commands = COMMANDS, .arg = "TIME",
 	 .help = "give up when a table stays locked by somebody else for so long", .offset = AT(lock_timeout)},
 	{.scope = SCOPE_SOURCE, .key = "connect_timeout", .type = SET_DURATION, .def = "30s", .arg = "TIME",

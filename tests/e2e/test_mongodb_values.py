@@ -50,8 +50,8 @@ COMMON = [bson.encode(document) for document in [
     {"_id": Int64(-2**63)}, {"_id": datetime.datetime(2020, 1, 1)}, {"_id": {"a": 1, "b": [1, {}]}}, {"_id": True}, {"_id": None}, {"_id": bson.Binary(b"x", 0)},
     {"_id": Timestamp(5, 6)}, {"_id": MinKey()}, {"_id": MaxKey()}, {"_id": float("inf")},
 ]] + [
-    of_types(100, element(mongo_wire.DOCUMENT, b"deep", nested(97, False))),
-    of_types(101, element(mongo_wire.DOCUMENT, b"deep", nested(97, True))),
+    of_types(100, element(mongo_wire.DOCUMENT, b"deep", nested(98, False))),
+    of_types(101, element(mongo_wire.DOCUMENT, b"deep", nested(98, True))),
     of_types(102, element(mongo_wire.I32, b"twice", INT32.pack(1)), element(mongo_wire.I32, b"twice", INT32.pack(2)), element(mongo_wire.STRING, b"twice", INT32.pack(2) + b"3\0")),
     of_types(103, element(mongo_wire.DOUBLE, b"signalling", b"\1\0\0\0\0\0\xf0\x7f"), element(mongo_wire.DOUBLE, b"payload", b"\x0d\xf0\xad\xba\xfe\xca\xf8\xff")),
 ]
