@@ -83,6 +83,8 @@ void mo_known_add(struct mo_known *k, const char *database, const char *name, co
 	set_uuid(add(k, database, name), whole ? bytes : NULL);
 }
 
+bool mo_known_holds(const struct mo_known *k, const char *database, const char *name) { return by_name(k, database, name); }
+
 /* ---- operations ---- */
 
 /* As the log names it; NULL: it is about none. */

@@ -23,6 +23,8 @@ void mo_known_add(struct mo_known *k, const char *database, const char *name, co
 /* The name, inside op's database, of the collection that an operation of mo_oplog_inner is about: that of the log, or a later one. Borrowed from op or from k, until
  * the next change of k. NULL: it is of no use here. "" for commands that are about none. */
 const char *mo_known_name(const struct mo_known *k, const struct mo_oplog_entry *op);
+/* Whether a collection or time series of that name was dumped, or made by the log: then what the log says of a view of that name was before it. */
+bool mo_known_holds(const struct mo_known *k, const char *database, const char *name);
 /* What an operation changes here (create, drop, renameCollection), after mo_known_name was asked about it. Operations in the same order always
  * end with the same. */
 void mo_known_apply(struct mo_known *k, const struct mo_oplog_entry *op);

@@ -72,7 +72,8 @@ static bool is_of_series(const bson_t *view)
 	return on && mo_buckets_of(on);
 }
 
-/* What is done in system.views. The view of a time series comes and goes with its buckets. */
+/* What is done in system.views. The view of a time series comes and goes with its buckets; one whose name a collection has that was dumped was gone
+ * by then. */
 static enum status replay_view(const struct mo_routes *r, const struct mo_oplog_entry *op, struct mo_replay *to, struct error *err)
 {
 	static const char *const without[] = {"_id", NULL};
@@ -86,7 +87,7 @@ static enum status replay_view(const struct mo_routes *r, const struct mo_oplog_
 		return error_set(err, ST_BAD, "a view without a name");
 	if (target_name(r, view.database, view.collection, &route, &name, err))
 		return err->code;
-	if (!name || (op->op != MO_OP_DELETE && is_of_series(&op->o)))
+	if (!name || (op->op != MO_OP_DELETE && is_of_series(&op->o)) || (r->known && mo_known_holds(r->known, view.database, view.collection)))
 		return ST_OK;
 	if (op->op == MO_OP_DELETE) {
 		make_command(to, route, "drop", name, NULL, NULL);

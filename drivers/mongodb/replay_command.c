@@ -84,6 +84,24 @@ static enum status read_back(const struct command *x, const struct mo_meta *m, b
 	return mo_list(x->run, x->c, &x->place->where, false, &there, err) ? err->code : mo_check_made(&w, &there, park, err);
 }
 
+/* A view that was dumped, and is made again further on in the log, may have the name of a collection that was there before it. */
+static enum status is_view_of_restore(const struct command *x, bool *is, struct error *err)
+{
+	CLEANUP(mo_listing_release) struct mo_listing there = MO_LISTING_INIT;
+	const struct mo_wish *w = &x->place->wish;
+	size_t i = 0;
+
+	while (i < w->items && (w->item[i].meta.kind != MO_VIEW || strcmp(w->item[i].to, x->name)))
+		i++;
+	if (i == w->items)
+		return ST_OK;
+	if (mo_list(x->run, x->c, &x->place->where, false, &there, err))
+		return err->code;
+	const struct mo_listed *has = mo_listed_named(&there, x->name);
+	*is = has && has->meta.kind == MO_VIEW;
+	return ST_OK;
+}
+
 /* Only an attempt that was cut off can have made a collection that is not known here; a view may have been dumped. */
 static enum status make(const struct command *x, const struct mo_meta *m, bool park, struct error *err)
 {
@@ -91,9 +109,12 @@ static enum status make(const struct command *x, const struct mo_meta *m, bool p
 		return ST_OK;
 	if (mo_conn_code(err) != MO_NAMESPACE_EXISTS)
 		return err->code;
-	if (m->kind != MO_VIEW && !x->r->l->resumed)
-		return error_set(err, ST_REFUSED, "the collection %s.%s is there meanwhile", x->place->where.database, x->collection);
 	error_release(err);
+	bool ours = m->kind == MO_VIEW || x->r->l->resumed;
+	if (!ours && is_view_of_restore(x, &ours, err))
+		return err->code;
+	if (!ours)
+		return error_set(err, ST_REFUSED, "the collection %s.%s is there meanwhile", x->place->where.database, x->collection);
 	if (mo_drop_collection(x->run, x->c, x->place->where.database, x->collection, err))
 		return err->code;
 	return mo_create_collection(x->run, x->c, x->place->where.database, x->collection, m, park, err);

@@ -188,6 +188,33 @@ def test_collections_that_were_replaced_between_the_beginning_of_the_log_and_the
     check_swapped(server, target, at)
 
 
+VIEW = {"viewOn": "orders", "pipeline": []}
+
+
+@pytest.mark.parametrize("more", [(), ("--in-place", "--yes")])
+def test_a_collection_that_took_the_name_of_a_view_before_it_was_listed_keeps_its_documents_and_options(server, drtool, mo_script, more):
+    server.store.load("shop", "kept", options=VIEW)
+    change = {"collMod": "kept", "viewOn": "items", "pipeline": [], "$db": "shop"}
+    server.fault("listCollections", n=2, call=lambda _: [server.do(command) for command in (
+        change, {"drop": "kept", "$db": "shop"}, {"create": "kept", "capped": True, "size": 4096, "$db": "shop"}, insert("kept", {"_id": 1}))])
+    during(server, insert("kept", {"_id": 2}))
+    at = backup(drtool, server)
+    target = mo_script(set_name="rs1")
+    drtool.ok("restore", "shop", "--into", target.url(), *more)
+    assert now(target, "shop", "kept") == past(server, "kept", at)
+    assert wire.field(target.store.find("shop", "kept").options, "capped").decode() is True
+
+
+def test_a_view_that_took_the_name_of_a_collection_before_it_was_listed_is_that_view(server, drtool, mo_script):
+    server.fault("listCollections", n=2, call=lambda _: [server.do(command) for command in (
+        {"create": "seen", "$db": "shop"}, insert("seen", {"_id": 1}), {"drop": "seen", "$db": "shop"}, {"create": "seen", **VIEW, "$db": "shop"})])
+    backup(drtool, server)
+    target = mo_script(set_name="rs1")
+    drtool.ok("restore", "shop", "--into", target.url())
+    made = target.store.find("shop", "seen")
+    assert made.kind == "view" and wire.field(made.options, "viewOn").decode() == "orders"
+
+
 @pytest.mark.parametrize("version, buckets", [("7.0.14", True), ("8.3.0", False)])
 def test_buckets_of_a_time_series_are_replayed_as_they_are_stored(server, drtool, mo_script, version, buckets):
     bucket = {"control": {"version": 1, "min": {"at": 1}}, "meta": "a", "data": {"at": {"0": 1}}}

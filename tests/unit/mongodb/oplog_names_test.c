@@ -145,6 +145,22 @@ TEST("create comes under the target's name with its options and an index of _id 
 	CHECK_COMMAND("{'create': 'system.profile', 'capped': true}", "nothing");
 }
 
+TEST("what the log says of a view is passed over where a collection of its name was dumped, until that is dropped")
+{
+	CLEANUP(mo_known_release) struct mo_known known = MO_KNOWN_INIT;
+	CLEANUP(request_release) struct request q;
+
+	request_begin(&q, "copy", NULL);
+	mo_known_add(&known, "shop", "v", "00000000000000000000000000000001");
+	q.routes.known = &known;
+	CHECK_OP("i", "shop.system.views", "{'_id': 'shop.v', 'viewOn': 'a', 'pipeline': []}", "nothing");
+	CHECK_OP("d", "shop.system.views", "{'_id': 'shop.v'}", "nothing");
+	CHECK_OP("d", "shop.system.views", "{'_id': 'shop.w'}", "copy {'drop':'w'}");
+	mo_known_release(&known);
+	CHECK_OP("i", "shop.system.views", "{'_id': 'shop.v', 'viewOn': 'a', 'pipeline': []}", "copy {'create':'v','viewOn':'a','pipeline':[]}");
+	CHECK_OP("d", "shop.system.views", "{'_id': 'shop.v'}", "copy {'drop':'v'}");
+}
+
 TEST("drop, convertToCapped and emptycapped come under the target's name")
 {
 	CLEANUP(request_release) struct request q;
