@@ -59,6 +59,10 @@ struct mo_change *mo_window_find(const struct mo_window *w, uint32_t target, con
 void mo_window_clear(struct mo_window *w);
 /* Puts "oplog entry T:I (ns): " and which document it is before an error. Returns its code. */
 enum status mo_change_blame(const struct mo_window *w, const struct mo_change *c, struct error *err);
+/* replay_dollars.c: whether a field at the top of a document has a name that begins with "$". And all such documents that are to be PUT, inserted; what is
+ * there already stays as it is. */
+bool mo_has_dollars(const bson_t *doc);
+enum status mo_dollars_insert(struct run *run, const struct mo_window *w, uint32_t target, struct mo_insert *in, struct error *err) MUST_CHECK;
 /* replay_write.c: all of it into the target; the window is empty then. */
 enum status mo_window_flush(struct run *run, struct mo_conn *c, struct mo_window *w, struct error *err) MUST_CHECK;
 

@@ -232,7 +232,7 @@ static enum status put_drop(struct writing *x, uint32_t i, struct error *err)
 	return ST_OK;
 }
 
-static enum status put_new(struct writing *x, uint32_t i, bool literal, struct error *err)
+static enum status put_new(struct writing *x, uint32_t i, bool literal, bool upsert, struct error *err)
 {
 	const struct mo_change *c = &x->w->change[i];
 	bson_t one;
@@ -241,7 +241,7 @@ static enum status put_new(struct writing *x, uint32_t i, bool literal, struct e
 		return err->code;
 	begin_one(x, i, &one);
 	put_document(&one, c->doc, literal);
-	BSON_APPEND_BOOL(&one, "upsert", true);
+	BSON_APPEND_BOOL(&one, "upsert", upsert);
 	bson_append_document_end(&x->all, &one);
 	return ST_OK;
 }
@@ -252,12 +252,12 @@ static enum status put_change(struct writing *x, uint32_t i, struct error *err)
 
 	if (c->state == MO_CHANGE_DROP)
 		return put_drop(x, i, err);
-	const bool stamp = !x->raw_data && mo_has_empty_stamp(c->doc), literal = stamp && !mo_keeps_stamps(x->c);
-	if (check_size(x, c, err) || put_new(x, i, literal, err))
+	const bool stamp = !x->raw_data && mo_has_empty_stamp(c->doc), literal = stamp && !mo_keeps_stamps(x->c), dollars = mo_has_dollars(c->doc);
+	if (check_size(x, c, err) || put_new(x, i, literal || dollars, !dollars, err))
 		return err->code;
 	x->stamps = x->stamps || stamp;
 	/* Once more, as the first may have made the document. */
-	return literal ? put_new(x, i, true, err) : ST_OK;
+	return literal && !dollars ? put_new(x, i, true, true, err) : ST_OK;
 }
 
 /* All changes of the target from `at` up to `end` that are in this state. */
@@ -365,9 +365,16 @@ static enum status mend_waiting(struct writing *x, struct error *err)
 
 static enum status put_target(struct writing *x, struct error *err)
 {
+	struct mo_insert in = {.c = x->c, .again = true};
 	const uint32_t end = x->w->changes;
 
-	if (look_at_target(x, err) || put_all(x, 0, end, MO_CHANGE_DROP, err) || put_all(x, 0, end, MO_CHANGE_PUT, err))
+	if (look_at_target(x, err) || put_all(x, 0, end, MO_CHANGE_DROP, err))
+		return err->code;
+	in.database = x->database;
+	in.collection = x->collection;
+	in.unchecked = x->unchecked;
+	in.raw_data = x->raw_data;
+	if (mo_dollars_insert(x->run, x->w, x->target, &in, err) || put_all(x, 0, end, MO_CHANGE_PUT, err))
 		return err->code;
 	return mend_waiting(x, err);
 }

@@ -252,6 +252,32 @@ def test_documents_of_16_megabytes_are_put_and_changed(server, drtool, mo_server
         assert now(mo_server, db, name) == past(server, name, at), name
 
 
+@pytest.mark.parametrize("version", ["7.0.14", "8.0.4"])
+def test_documents_with_fields_whose_names_begin_with_a_dollar_are_put_and_changed(server, drtool, mo_script, version):
+    stamp = bson.timestamp.Timestamp(0, 0)
+    server.store.load("shop", "odd", [{"_id": i, "$ref": "a", "n": 0} for i in range(3)])
+    literal = [{"$replaceWith": {"$literal": {"_id": 1, "$set": {"n": 1}, "at": stamp}}}]
+    server.fault("find", ns="shop.odd", call=lambda _: [server.do(command) for command in (
+        insert("odd", {"_id": "new", "$price": 1}, {"_id": "gone", "$price": 1}), delete("odd", "gone"), update("odd", 0, {"$set": {"n": 1}}))])
+    during(server, insert("odd", {"_id": "newer", "n": 1, "$inc": {"$x": 1}}), update("odd", 1, literal), update("orders", 1, literal), delete("odd", 2))
+    at = backup(drtool, server)
+    target = mo_script(set_name="rs1", version=version)
+    drtool.ok("restore", "shop", "--into", target.url())
+    for name in "odd", "orders":
+        assert now(target, "shop", name) == past(server, name, at), name
+
+
+@needs_failpoints
+def test_documents_with_fields_whose_names_begin_with_a_dollar_are_replayed_once_more_after_a_cut(server, drtool, mo_script):
+    server.store.load("shop", "odd", [{"_id": i, "$ref": "a", "n": 0} for i in range(3)])
+    during(server, insert("odd", {"_id": "new", "$price": 1}), update("odd", 1, {"$set": {"n": 1}}))
+    at = backup(drtool, server)
+    target = mo_script(set_name="rs1")
+    drtool.run("restore", "shop", "--into", target.url(), fail="mongodb.replay.write.after:1:kill")
+    drtool.ok("restore", "shop", "--into", target.url(), "--resume")
+    assert now(target, "shop", "odd") == past(server, "odd", at)
+
+
 @pytest.mark.parametrize("folder", ["db/local/data/oplog.rs/", "db/shop/data/orders/"])
 def test_a_damaged_log_or_collection_ends_a_restore_before_anything_is_changed(server, drtool, mo_script, folder):
     during(server, *(insert("orders", {"_id": f"n{i}", "text": "y" * 50}) for i in range(20)))

@@ -8,7 +8,7 @@ from mongo_query import Refused
 
 CODE_NAMES = {2: "BadValue", 13: "Unauthorized", 18: "AuthenticationFailed", 20: "IllegalOperation", 26: "NamespaceNotFound",
               27: "IndexNotFound", 43: "CursorNotFound", 48: "NamespaceExists", 50: "MaxTimeMSExpired", 59: "CommandNotFound",
-              72: "InvalidOptions", 73: "InvalidNamespace", 76: "NoReplicationEnabled", 85: "IndexOptionsConflict", 86: "IndexKeySpecsConflict",
+              52: "DollarPrefixedFieldName", 72: "InvalidOptions", 73: "InvalidNamespace", 76: "NoReplicationEnabled", 85: "IndexOptionsConflict", 86: "IndexKeySpecsConflict",
               91: "ShutdownInProgress", 121: "DocumentValidationFailure", 166: "CommandNotSupportedOnView", 175: "QueryPlanKilled",
               189: "PrimarySteppedDown", 197: "InvalidIndexSpecificationOption", 237: "CursorKilled", 238: "NotImplemented",
               239: "SnapshotTooOld", 246: "SnapshotUnavailable", 10107: "NotWritablePrimary", 11000: "DuplicateKey", 67: "CannotCreateIndex",

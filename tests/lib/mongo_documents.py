@@ -149,10 +149,19 @@ def _put(server, command, of, old, new):
     server.store.note_write(at, command.db, of, old, new)
 
 
+def _check_dollars(document):
+    """A field of the top whose name begins with "$" is let in by an insert, since 5.0, and by an aggregation."""
+    for one in wire.elements(document):
+        if one.name.startswith("$"):
+            raise Refused(52, f"The dollar ($) prefixed field '{one.name}' in '{one.name}' is not valid for storage.")
+
+
 def insert(server, command):
     of = _writable(server, command, server.store.make(command.db, command.target))
 
     def one(_, document):
+        if server.version_tuple < (5, 0):
+            _check_dollars(document)
         document = _ready(server, command, of, document)
         own = wire.field(document, "_id")
         if of.find_id(own) is not None:
@@ -174,9 +183,11 @@ def _updated(document, how):
         return literal.value_bytes
     first = next(wire.elements(how.value_bytes), None)
     if first is None or not first.name.startswith("$"):
+        _check_dollars(how.value_bytes)
         return how.value_bytes
     if [e.name for e in wire.elements(how.value_bytes)] != ["$set"]:
         raise Refused(9, f"this script knows $set only: {first.name}")
+    _check_dollars(first.value_bytes)
     new = {e.name: e for e in wire.elements(first.value_bytes)}
     parts = [new.pop(e.name).bytes if e.name in new else e.bytes for e in wire.elements(document or wire.raw({}))]
     return wire.document_of(parts + [e.bytes for e in new.values()])
