@@ -4,6 +4,7 @@
 
 #define WIRE_4_4 9
 #define TTL_SHOWN 5u
+#define NO_BUCKETS_SINCE 80300 /* a time series holds its buckets itself */
 
 /* ---- the server ---- */
 
@@ -97,6 +98,8 @@ enum status mo_check_users(struct run *run, struct mo_planner *pl, struct error 
 	return ST_OK;
 }
 
+static const char *shown(const struct mo_wanted *w) { return w->meta.name; }
+
 /* ---- rights ---- */
 
 static bool has_ttl(const struct mo_wish *w)
@@ -120,6 +123,41 @@ static bool has_option(const struct mo_wish *w, const char *option)
 	return false;
 }
 
+static bool has_series(const struct mo_wish *w)
+{
+	for (size_t i = 0; i < w->items; i++)
+		if (w->item[i].meta.kind == MO_TIMESERIES)
+			return true;
+	return false;
+}
+
+/* Whether time series have a collection of their own for their buckets, by those that are there or, without any, by the version. */
+static bool keeps_buckets(const struct mo_planner *pl)
+{
+	for (size_t i = 0; i < pl->there.items; i++)
+		if (pl->there.item[i].meta.kind == MO_TIMESERIES)
+			return !pl->there.item[i].raw_data;
+	return pl->c->server.version < NO_BUCKETS_SINCE;
+}
+
+static void check_rights_on_buckets(struct mo_planner *pl)
+{
+	static const char *const actions[] = {"find", "insert", "update", "remove"};
+
+	for (size_t i = 0; i < pl->wish.items && keeps_buckets(pl); i++) {
+		const struct mo_wanted *w = &pl->wish.item[i];
+		CLEANUP(buf_release) struct buf lack = BUF_INIT;
+
+		for (size_t k = 0; k < ARRAY_LEN(actions) && w->meta.kind == MO_TIMESERIES; k++)
+			if (!mo_rights_have_buckets(pl->rights, actions[k], pl->where.database, w->place))
+				buf_printf(&lack, "%s%s", lack.len ? ", " : "", actions[k]);
+		if (lack.len)
+			plan_line(&pl->p->refusals, "this account may not do on system.buckets.%s of the database %s, where the time series %s is kept: %s; no role of one"
+						    " database has these rights: grant it readWriteAnyDatabase and dbAdminAnyDatabase on admin", w->place,
+				  pl->where.database, shown(w), buf_str(&lack));
+	}
+}
+
 static void check_rights(struct mo_planner *pl)
 {
 	const bool makes = pl->wish.mode != MO_LOAD_ROWS;
@@ -129,7 +167,7 @@ static void check_rights(struct mo_planner *pl)
 	} all[] = {
 		{"find", true}, {"insert", true}, {"update", true}, {"remove", true}, {"listCollections", true}, {"createCollection", true},
 		{"dropCollection", true}, {"createIndex", makes}, {"listIndexes", makes},
-		{"renameCollectionSameDB", pl->s->replaces != NULL}, {"collMod", pl->s->replaces && has_ttl(&pl->wish)},
+		{"renameCollectionSameDB", pl->s->replaces != NULL}, {"collMod", has_series(&pl->wish) || (pl->s->replaces && has_ttl(&pl->wish))},
 		{"bypassDocumentValidation", has_option(&pl->wish, "validator")},
 	};
 	CLEANUP(buf_release) struct buf lack = BUF_INIT;
@@ -138,13 +176,13 @@ static void check_rights(struct mo_planner *pl)
 		if (all[i].needed && !mo_rights_have(pl->rights, all[i].action, pl->where.database))
 			buf_printf(&lack, "%s%s", lack.len ? ", " : "", all[i].action);
 	if (lack.len)
-		plan_line(&pl->p->refusals, "this account may not do on the database %s: %s; grant it readWrite and dbAdmin there, or the role restore",
+		plan_line(&pl->p->refusals, "this account may not do on the database %s: %s; grant it readWrite and dbAdmin there, or restore,"
+					    " readWriteAnyDatabase and dbAdminAnyDatabase on admin",
 			       pl->where.database, buf_str(&lack));
+	check_rights_on_buckets(pl);
 }
 
 /* ---- what the target cannot hold ---- */
-
-static const char *shown(const struct mo_wanted *w) { return w->meta.name; }
 
 static void check_length(struct mo_planner *pl, const char *name, const char *what)
 {

@@ -11,6 +11,8 @@ struct mo_rights;
 enum status mo_rights_read(struct run *run, struct mo_conn *c, struct mo_rights **r, struct error *err) MUST_CHECK;
 void mo_rights_freep(struct mo_rights **r);
 bool mo_rights_have(const struct mo_rights *r, const char *action, const char *database);
+/* The same of the collection that holds the buckets of a time series: rights on a database as a whole do not reach it. */
+bool mo_rights_have_buckets(const struct mo_rights *r, const char *action, const char *database, const char *series);
 
 struct mo_planner {
 	const struct endpoint *e;

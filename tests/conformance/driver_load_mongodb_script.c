@@ -430,3 +430,68 @@ TEST("MongoDB load: where a time series may not be told to take buckets of mixed
 	CHECK_INT(mo_shop_count(&t.to, "shop", "system.buckets.ts"), 4);
 	two_stop(&t);
 }
+
+/* ---- rights ---- */
+
+#define SERIES "{\"data\": {\"shop\": {\"ts\": {\"options\": {\"timeseries\": {\"timeField\": \"t\"}}, \"documents\": [{\"_id\": 1, \"control\": {}}]}}}}"
+#define READ_WRITE "\"find\", \"insert\", \"update\", \"remove\", \"createCollection\", \"dropCollection\", \"createIndex\", \"listIndexes\", \"listCollections\", \"renameCollectionSameDB\""
+#define DB_ADMIN "\"collMod\", \"bypassDocumentValidation\", \"createCollection\", \"dropCollection\", \"createIndex\", \"listIndexes\", \"listCollections\", \"renameCollectionSameDB\""
+#define RESTORE "\"collMod\", \"bypassDocumentValidation\", \"createCollection\", \"dropCollection\", \"createIndex\", \"insert\""
+#define MAY(resource, actions) "{\"resource\": {" resource "}, \"actions\": [" actions "]}"
+#define OF_SHOP "\"db\": \"shop\", \"collection\": \"\""
+#define OF_ANY "\"db\": \"\", \"collection\": \"\""
+
+/* A server of that version on which the account has these privileges, with a database that is not empty. */
+static char *server_for(const char *version, const char *privileges)
+{
+	return xasprintf("{\"settings\": {\"version\": \"%s\", \"account\": {\"authenticatedUsers\": [{\"user\": \"u\", \"db\": \"admin\"}], \"authenticatedUserPrivileges\":"
+			 " [%s]}}, \"data\": {\"shop\": {\"before\": {}}}}", version, privileges);
+}
+
+static void check_rights(const char *version, const char *privileges, const char *lacks)
+{
+	struct two t;
+	CLEANUP(cstr_release) char *to = server_for(version, privileges);
+
+	two_start(&t, SERIES, to);
+	t.l.q.clean = true;
+	if (lacks) {
+		mo_shop_refused(&t.l, lacks);
+		loading_init(&t.l, &t.to.s, &t.k, "shop");
+		CHECK(mo_shop_has(&t.to, "shop", "before"));
+	} else {
+		mo_shop_run_ok(&t.l);
+	}
+	two_stop(&t);
+}
+
+TEST("MongoDB load: who may not write the buckets of a time series is refused before anything is dropped, with the roles that have these rights")
+{
+	static const char no_buckets[] = "this account may not do on system.buckets.ts of the database shop, where the time series ts is kept: find, insert, update,"
+					 " remove; no role of one database has these rights: grant it readWriteAnyDatabase and dbAdminAnyDatabase on admin";
+
+	check_rights("7.0.14", MAY(OF_SHOP, READ_WRITE) ", " MAY(OF_SHOP, DB_ADMIN), no_buckets);
+	check_rights("7.0.14", MAY(OF_ANY, READ_WRITE) ", " MAY(OF_ANY, DB_ADMIN) ", " MAY("\"db\": \"shop\", \"system_buckets\": \"other\"", READ_WRITE), no_buckets);
+	check_rights("7.0.14", MAY(OF_ANY, READ_WRITE) ", " MAY(OF_ANY, DB_ADMIN) ", " MAY("\"db\": \"\", \"system_buckets\": \"\"", RESTORE),
+		     "where the time series ts is kept: find, update, remove;");
+}
+
+TEST("MongoDB load: rights on the buckets of a time series are enough however they are granted")
+{
+	static const char *const grants[] = {"\"db\": \"\", \"system_buckets\": \"\"", "\"db\": \"shop\", \"system_buckets\": \"\"", "\"db\": \"\", \"system_buckets\": \"ts\"",
+					     "\"db\": \"shop\", \"system_buckets\": \"ts\"", "\"db\": \"shop\", \"collection\": \"system.buckets.ts\""};
+
+	for (size_t i = 0; i < ARRAY_LEN(grants); i++) {
+		CLEANUP(cstr_release) char *privileges = xasprintf(MAY(OF_SHOP, READ_WRITE) ", " MAY(OF_SHOP, DB_ADMIN) ", {\"resource\": {%s}, \"actions\": [" READ_WRITE "]}", grants[i]);
+
+		check_rights("7.0.14", privileges, NULL);
+	}
+	check_rights("7.0.14", MAY("\"anyResource\": true", READ_WRITE ", " DB_ADMIN), NULL);
+}
+
+TEST("MongoDB load: who has the role restore alone is told which roles are needed with it")
+{
+	check_rights("7.0.14", MAY(OF_ANY, RESTORE) ", " MAY("\"anyResource\": true", "\"listCollections\""),
+		     "this account may not do on the database shop: find, update, remove, listIndexes; grant it readWrite and dbAdmin there, or restore, readWriteAnyDatabase and"
+		     " dbAdminAnyDatabase on admin");
+}
