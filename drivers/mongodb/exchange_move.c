@@ -122,6 +122,49 @@ enum status mo_swap_look(struct run *run, struct mo_swap *s, struct error *err)
 
 static bool is_system(const char *name) { return !strncmp(name, "system.", 7); }
 
+static enum status in_the_way(const struct mo_swap *s, const char *name, struct error *err)
+{
+	error_set(err, ST_REFUSED, "%s.%s was made by somebody while the collections changed places", s->place.database, name);
+	return error_hint(err, "Stop what writes there, move %s.%s away by renameCollection or drop it; then repeat the command, which goes on from"
+			       " here.", s->place.database, name);
+}
+
+struct named {
+	const struct mo_meta *wanted;
+	bool same;
+};
+
+static enum status compare_named(void *ctx, const bson_t *doc, struct error *err)
+{
+	struct named *n = ctx;
+	struct mo_meta there = MO_META_INIT;
+	CLEANUP(buf_release) struct buf has = BUF_INIT, want = BUF_INIT;
+
+	if (!mo_meta_listed(doc, &there, err)) {
+		mo_options_facts(&there, &has);
+		mo_options_facts(n->wanted, &want);
+		n->same = there.kind == n->wanted->kind && !strcmp(buf_str(&has), buf_str(&want));
+	}
+	mo_meta_release(&there);
+	return err->code;
+}
+
+/* What has the name already is the view itself, made before the exchange was cut off, or somebody else's. */
+static enum status check_named(struct run *run, const struct mo_swap *s, const struct mo_meta *wanted, struct error *err)
+{
+	CLEANUP(mo_doc_release) bson_t command = BSON_INITIALIZER;
+	struct named n = {.wanted = wanted};
+	bson_t filter;
+
+	BSON_APPEND_INT32(&command, "listCollections", 1);
+	BSON_APPEND_DOCUMENT_BEGIN(&command, "filter", &filter);
+	BSON_APPEND_UTF8(&filter, "name", wanted->name);
+	bson_append_document_end(&command, &filter);
+	if (mo_conn_each(run, s->c, s->place.database, &command, compare_named, &n, err))
+		return error_add(err, "looking at %s.%s", s->place.database, wanted->name);
+	return n.same ? ST_OK : in_the_way(s, wanted->name, err);
+}
+
 /* A view cannot be renamed: it is made once more and dropped. What it is stands in the state until both are done. */
 static enum status finish_view(struct run *run, struct mo_swap *s, struct error *err)
 {
@@ -136,11 +179,11 @@ static enum status finish_view(struct run *run, struct mo_swap *s, struct error 
 	char *name = xstrdup(to);
 	const struct mo_meta m = {.name = name, .kind = MO_VIEW, .options = &options};
 	enum status st = mo_create_collection(run, s->c, s->place.database, to, &m, false, err);
-	free(name);
 	if (st && mo_conn_code(err) == MO_NAMESPACE_EXISTS) {
 		error_release(err);
-		st = ST_OK;
+		st = check_named(run, s, &m, err);
 	}
+	free(name);
 	if (st || failpoint("mongodb.exchange.view", err) || mo_drop_collection(run, s->c, s->place.database, from, err))
 		return err->code;
 	return mo_mark_forget(run, s->c, &s->mark, "view", err);
@@ -166,13 +209,6 @@ static enum status move(struct run *run, struct mo_swap *s, const struct mo_list
 	if (from->meta.kind == MO_VIEW)
 		return move_view(run, s, from, name, err);
 	return mo_rename_collection(run, s->c, s->place.database, from->collection, name, err);
-}
-
-static enum status in_the_way(const struct mo_swap *s, const char *name, struct error *err)
-{
-	error_set(err, ST_REFUSED, "%s.%s was made by somebody while the collections changed places", s->place.database, name);
-	return error_hint(err, "Stop what writes there, move %s.%s away by renameCollection or drop it; then repeat the command, which goes on from"
-			       " here.", s->place.database, name);
 }
 
 /* What is in `from` takes its own name; what had it goes to `away`, where nothing of that name may be yet. */

@@ -209,6 +209,41 @@ TEST("MongoDB exchange: a collection that somebody made meanwhile is not touched
 	two_stop(&t);
 }
 
+/* Between the drop of the old view and the making of the new one, `made` is run. */
+static void take_name_of_view(enum exchange_action action, unsigned nth_create, const char *taken, const char *made)
+{
+	struct two t;
+	struct error err = ERROR_INIT;
+	struct exchange_pair pair = {.name = xstrdup("shop"), .loaded = xstrdup("shop.*" BESIDE), .aside = xstrdup("shop.*" ASIDE)};
+	struct exchange_request q = {.action = EXCHANGE_PUT, .pair = &pair, .pairs = 1, .run = RUN};
+	CLEANUP(cstr_release) char *fault = xasprintf("[{\"command\": \"create\", \"n\": %u, \"times\": 1, \"run\": %s}]", nth_create, made);
+	CLEANUP(cstr_release) char *why = xasprintf("shop.%s was made by somebody", taken), *drop = xasprintf("{\"drop\": \"%s\"}", taken);
+
+	two_start(&t, source, busy);
+	mo_shop_run_ok(&t.l);
+	if (action == EXCHANGE_BACK)
+		CHECK_OK(driver_mongodb.exchange(&run, &t.to.s.e, &q, &err), err);
+	q.action = action;
+	mo_test_script_faults(&t.to.mo, fault);
+	for (int i = 0; i < 2; i++)
+		CHECK_ERR(driver_mongodb.exchange(&run, &t.to.s.e, &q, &err), err, ST_REFUSED, why);
+	CHECK(mo_shop_has(&t.to, "shop", taken));
+	check_listed(&t.to, "a_view" BESIDE, "\"viewOn\" : \"z_view\"");
+	mo_test_server_command(&t.to.mo, "shop", drop, NULL);
+	CHECK_OK(driver_mongodb.exchange(&run, &t.to.s.e, &q, &err), err);
+	check_listed(&t.to, "a_view", action == EXCHANGE_PUT ? "\"viewOn\" : \"z_view\"" : "\"viewOn\" : \"other\"");
+	check_listed(&t.to, action == EXCHANGE_PUT ? "a_view" ASIDE : "a_view" BESIDE, action == EXCHANGE_PUT ? "\"viewOn\" : \"other\"" : "\"viewOn\" : \"z_view\"");
+	free(pair.name), free(pair.loaded), free(pair.aside);
+	two_stop(&t);
+}
+
+TEST("MongoDB exchange: what takes the name of a view meanwhile, a collection or another view, is not touched, and the view is not lost")
+{
+	take_name_of_view(EXCHANGE_PUT, 2, "a_view", "{\"insert\": \"a_view\", \"$db\": \"shop\", \"documents\": [{\"_id\": 77}]}");
+	take_name_of_view(EXCHANGE_PUT, 2, "a_view", "{\"create\": \"a_view\", \"$db\": \"shop\", \"viewOn\": \"words\", \"pipeline\": []}");
+	take_name_of_view(EXCHANGE_BACK, 2, "a_view", "{\"insert\": \"a_view\", \"$db\": \"shop\", \"documents\": [{\"_id\": 77}]}");
+}
+
 TEST("MongoDB exchange: without the state of its run the names are enough to put a copy in place and to go back")
 {
 	struct two t;
