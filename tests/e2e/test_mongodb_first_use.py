@@ -55,6 +55,15 @@ def test_a_password_may_come_from_the_environment_of_the_containers(locked, drto
     drtool.ok("backup", "--name", "shop", env={"MONGODB_URI": at(locked, "root:mongo@", query="?authSource=admin")})
 
 
+def test_a_target_on_the_server_of_the_source_looks_the_account_up_where_the_source_does(locked, drtool):
+    configure(drtool, shop=f"url: \"{at(locked, query='?authSource=admin')}\", user: root, password: mongo")
+    drtool.ok("backup", "shop")
+    drtool.ok("restore", "shop", "--into", at(locked, path="looked_up"), "--compare")
+    result = drtool.fails(1, "restore", "shop", "--into", at(locked, "other@", path="looked_up_2"))
+    assert "no password for the user other" in result.err, result
+    locked.drop_db("looked_up")
+
+
 def test_addresses_that_do_not_answer_are_told_apart(locked, drtool):
     result = drtool.fails(1, "backup", "mongodb://127.0.0.1:1/shop", "--name", "shop")
     assert "127.0.0.1:1: Connection refused" in result.err and "Check host and port" in result.err, result

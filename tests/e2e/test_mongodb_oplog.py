@@ -83,6 +83,7 @@ def test_the_archive_has_exactly_the_entries_from_before_the_first_document_to_a
     assert shop["position"] == log["position"] == last and log["rows"] == 10
     assert drtool.manifest("shop")["data_time"] == log["snapshot"]
     assert not any("moment" in text for text in drtool.manifest("shop")["not_contained"])
+    assert not drtool.manifest("shop")["many_moments"] and "moment" not in drtool.ok("list", "shop").out
     drtool.ok("check", "shop")
 
 
@@ -218,7 +219,8 @@ def test_an_account_that_may_not_read_the_log_is_told_what_is_missing_and_has_no
     manifest = drtool.manifest("shop")
     assert "may not read the oplog" in done.err and "the role backup" in done.err and "not of one moment" in done.err
     assert [scope["name"] for scope in manifest["scopes"]] == ["shop"] and "position" not in manifest["scopes"][0]
-    assert any("one moment" in text for text in manifest["not_contained"])
+    assert any("one moment" in text for text in manifest["not_contained"]) and manifest["many_moments"]
+    assert "not of one moment" in drtool.ok("list", "shop").out
 
 
 def test_a_server_that_only_speaks_the_protocol_is_not_believed_to_have_every_change_in_its_log(server, drtool):
