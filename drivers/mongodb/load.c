@@ -112,6 +112,7 @@ void mo_load_close(void *load, bool complete)
 	if (!l)
 		return;
 	release_scope(l);
+	mo_load_users_leave(l);
 	if (complete && !l->interrupted)
 		clean(l);
 	cancel_freep(&l->cancel);

@@ -143,6 +143,7 @@ struct mo_load {
 	struct mo_mark mark;
 	struct strlist done;    /* units found in a resumed target */
 	bool resumed;
+	bool hashes;            /* accounts are in collections beside, to be dropped */
 	bool park;              /* TTL of what is made here must not act */
 	struct mo_log log;      /* where the plan has one */
 	struct mo_replaying *replay; /* load_log.h: of the open scope, where it is the log */
@@ -161,9 +162,11 @@ enum status mo_load_indexes(struct run *run, struct mo_load *l, struct error *er
 enum status mo_load_views(struct run *run, struct mo_load *l, struct error *err) MUST_CHECK;
 /* What there is to do for accounts at the end of all (load_end.c). */
 enum status mo_load_accounts(struct run *run, struct mo_load *l, struct error *err) MUST_CHECK;
-/* load_users.c: --users all. *able false: the server has no way to take accounts; why, owned, says so. */
-enum status mo_users_able(struct run *run, struct mo_conn *c, bool *able, char **why, struct error *err) MUST_CHECK;
+/* load_users.c: --users all. *why, owned by the caller: why the server cannot take accounts (it has no way to, or somebody else is at it); NULL: it can. */
+enum status mo_users_able(struct run *run, struct mo_conn *c, const struct load_plan *p, const char *run_id, char **why, struct error *err) MUST_CHECK;
 enum status mo_load_users(struct run *run, struct mo_load *l, struct error *err) MUST_CHECK;
+/* At the end of all, over a connection of its own, within five seconds: drops what mo_load_users could not. */
+void mo_load_users_leave(struct mo_load *l);
 
 /* load_crew.c: the same for each of n items, on up to `jobs` sessions; the first error ends all. */
 typedef enum status mo_item_fn(void *ctx, struct run *run, struct mo_conn *c, size_t item, struct error *err);

@@ -78,20 +78,19 @@ enum status mo_check_users(struct run *run, struct mo_planner *pl, struct error 
 {
 	CLEANUP(buf_release) struct buf bytes = BUF_INIT;
 	CLEANUP(cstr_release) char *why = NULL;
-	bool users = false, roles = false, able = false;
+	bool users = false, roles = false;
 
 	if (pl->q->users != LOAD_USERS_ALL || pl->q->scratch)
 		return ST_OK;
-	if (mo_load_file(pl->q, NULL, "accounts/system.users.bson", &bytes, &users, err) ||
-	    mo_load_file(pl->q, NULL, "accounts/system.roles.bson", &bytes, &roles, err))
+	if (mo_load_file(pl->q, NULL, MO_USERS_PATH, &bytes, &users, err) || mo_load_file(pl->q, NULL, MO_ROLES_PATH, &bytes, &roles, err))
 		return err->code;
 	if (!users && !roles) {
 		plan_line(&pl->p->warnings, "--users all: the backup holds no accounts");
 		return ST_OK;
 	}
-	if (mo_users_able(run, pl->c, &able, &why, err))
+	if (mo_users_able(run, pl->c, pl->p, pl->q->run, &why, err))
 		return err->code;
-	if (able)
+	if (!why)
 		plan_line(&pl->p->steps, "make all recorded users and roles, with their passwords; those that are there become as recorded");
 	else
 		plan_line(&pl->p->refusals, "--users all: %s", why);

@@ -214,12 +214,14 @@ enum status mo_load_plan(struct run *run, const struct endpoint *e, const struct
 		return mo_load_failed(err);
 	p->identity = xstrdup(pl.about.identity);
 	p->version = xstrdup(pl.about.version);
-	if (mo_check_server(run, &pl, err) || mo_check_users(run, &pl, err))
+	if (mo_check_server(run, &pl, err))
 		return mo_load_failed(err);
 	p->scope = xcalloc(q->scopes->len + 1, sizeof *p->scope); /* and the log */
 	for (size_t i = 0; i < q->scopes->len; i++)
 		if (plan_scope(run, &pl, i, err))
 			return mo_load_failed(err);
+	if (p->scopes && mo_check_users(run, &pl, err))
+		return mo_load_failed(err);
 	check_distinct(&pl);
 	if (plan_log(&pl, err))
 		return err->code;

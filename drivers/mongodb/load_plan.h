@@ -29,6 +29,7 @@ struct mo_planner {
 };
 
 enum status mo_check_server(struct run *run, struct mo_planner *pl, struct error *err) MUST_CHECK;
+/* After the targets of all databases are known. */
 enum status mo_check_users(struct run *run, struct mo_planner *pl, struct error *err) MUST_CHECK;
 /* After its target is known. */
 enum status mo_check_scope(struct run *run, struct mo_planner *pl, struct error *err) MUST_CHECK;

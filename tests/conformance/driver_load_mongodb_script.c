@@ -373,7 +373,87 @@ TEST("MongoDB load: users and roles come as they were with --users all, merged b
 	mo_shop_run_ok(&t.l);
 	CHECK_INT(mo_shop_count(&t.to, "admin", "system.users"), 1);
 	CHECK_INT(mo_shop_count(&t.to, "admin", "system.roles"), 1);
-	CHECK(!mo_shop_has(&t.to, "admin", "drtool_users_" RUN) && !mo_shop_has(&t.to, "admin", "drtool_roles_" RUN));
+	CHECK(!mo_shop_has(&t.to, "admin", "tempusers") && !mo_shop_has(&t.to, "admin", "temproles"));
+	/* The role restore may read these, and no others. */
+	CHECK_INT(mo_test_script_asked(&t.to.mo, "_mergeAuthzCollections", "\"tempUsersCollection\" : \"admin.tempusers\", \"tempRolesCollection\" : \"admin.temproles\""), 1);
+	two_stop(&t);
+}
+
+static void start_accounts(struct two *t)
+{
+	two_start(t, accounts, set);
+	t->l.q.users = LOAD_USERS_ALL;
+	mo_shop_plan_ok(&t->l);
+}
+
+static void check_no_hashes(struct two *t, uint64_t users)
+{
+	CHECK(!mo_shop_has(&t->to, "admin", "tempusers") && !mo_shop_has(&t->to, "admin", "temproles"));
+	CHECK_INT(mo_shop_count(&t->to, "admin", "system.users"), users);
+}
+
+TEST("MongoDB load: no password hashes are left beside when the server refuses the accounts or the link breaks, and a resumed restore makes them")
+{
+	static const char *const faults[] = {"[{\"command\": \"_mergeAuthzCollections\", \"error\": 2, \"message\": \"no account\"}]",
+					     "[{\"command\": \"_mergeAuthzCollections\", \"close\": true}]",
+					     "[{\"command\": \"insert\", \"ns\": \"admin.temproles\", \"cut\": true}]",
+					     "[{\"command\": \"drop\", \"ns\": \"admin.tempusers\", \"error\": 11600}]"};
+
+	for (size_t i = 0; i < ARRAY_LEN(faults); i++) {
+		struct two t;
+		struct error err = ERROR_INIT;
+
+		start_accounts(&t);
+		mo_test_script_faults(&t.to.mo, faults[i]);
+		CHECK(loading_run(&t.l, NULL, &err) != ST_OK);
+		error_release(&err);
+		check_no_hashes(&t, 0);
+		t.l.resumed = true;
+		strlist_release(&t.l.done);
+		mo_shop_run_ok(&t.l);
+		check_no_hashes(&t, 1);
+		two_stop(&t);
+	}
+}
+
+TEST("MongoDB load: password hashes that could not be dropped are said to be there, and a resumed restore knows them for its own")
+{
+	struct two t;
+	struct error err = ERROR_INIT;
+
+	start_accounts(&t);
+	mo_test_script_faults(&t.to.mo, "[{\"command\": \"_mergeAuthzCollections\", \"error\": 2}, {\"command\": \"drop\", \"ns\": \"admin.tempusers\", \"n\": 2, \"times\": 2,"
+					" \"error\": 1}]");
+	CHECK(loading_run(&t.l, NULL, &err) != ST_OK);
+	error_release(&err);
+	CHECK(mo_shop_has(&t.to, "admin", "tempusers"));
+	mo_shop_note(&t.to, "drop the collections admin.tempusers and admin.temproles");
+	t.l.resumed = true;
+	strlist_release(&t.l.done);
+	mo_shop_run_ok(&t.l);
+	check_no_hashes(&t, 1);
+	two_stop(&t);
+}
+
+TEST("MongoDB load: accounts that somebody else is restoring are not touched: refused before anything is changed, and later, too")
+{
+	static const char why[] = "admin.tempusers is there already, where the server is to find the accounts: another restore may be at work";
+	static const char other[] = "{\"insert\": \"tempusers\", \"documents\": [{\"_id\": \"x.y\"}]}";
+	struct two t;
+	struct error err = ERROR_INIT;
+
+	start_accounts(&t);
+	mo_test_server_command(&t.to.mo, "admin", other, NULL);
+	CHECK_ERR(loading_run(&t.l, NULL, &err), err, ST_REFUSED, why);
+	CHECK_INT(mo_shop_count(&t.to, "admin", "tempusers"), 1);
+	two_stop(&t);
+	two_start(&t, accounts, set);
+	mo_test_server_command(&t.to.mo, "admin", other, NULL);
+	t.l.q.users = LOAD_USERS_ALL;
+	mo_shop_refused(&t.l, why);
+	loading_init(&t.l, &t.to.s, &t.k, "shop");
+	CHECK_INT(mo_shop_count(&t.to, "admin", "tempusers"), 1);
+	CHECK(!mo_shop_has(&t.to, "shop", "a"));
 	two_stop(&t);
 }
 
