@@ -81,6 +81,7 @@ enum {
 	MO_CAPPED_POSITION_LOST = 136, MO_QUERY_PLAN_KILLED = 175, MO_SNAPSHOT_TOO_OLD = 239, MO_SNAPSHOT_UNAVAILABLE = 246, MO_NOT_IMPLEMENTED = 238,
 	MO_MIXED_SCHEMA = 408, MO_DUPLICATE_KEY = 11000,
 };
+bool mo_conn_denied(const struct error *err); /* the server said that this account may not */
 /* A failure that is no answer of the server: the session is lost. */
 bool mo_conn_lost(const struct error *err);
 void mo_doc_release(bson_t *b); /* for CLEANUP: bson_destroy */

@@ -67,6 +67,8 @@ bool mo_conn_lost(const struct error *err)
 	return err->code == ST_CANCELLED || err->code == ST_DEADLINE || err->code == ST_UNREACHABLE;
 }
 
+bool mo_conn_denied(const struct error *err) { return mo_number_status(mo_conn_code(err)) == ST_DENIED; }
+
 int mo_conn_code(const struct error *err) { return (int)strtol(err->native, NULL, 10); }
 
 /* One line. */

@@ -28,7 +28,7 @@ static enum status all_databases(struct run *run, struct mo_dump *d, const char 
 	BSON_APPEND_INT32(&command, "listDatabases", 1);
 	BSON_APPEND_BOOL(&command, "nameOnly", true);
 	if (mo_conn_command(run, d->c, "admin", &command, &reply, err)) {
-		if (mo_conn_code(err) != MO_UNAUTHORIZED || !of_url)
+		if (!mo_conn_denied(err) || !of_url)
 			return error_add(err, "the list of databases");
 		error_release(err);
 		strlist_add(all, of_url);
@@ -92,7 +92,7 @@ static enum status has_own_collections(struct run *run, struct mo_dump *d, const
 		*has = l.items > 0;
 		return ST_OK;
 	}
-	return mo_conn_code(&refused) == MO_UNAUTHORIZED ? ST_OK : error_move(err, &refused);
+	return mo_conn_denied(&refused) ? ST_OK : error_move(err, &refused);
 }
 
 static bool is_named(const struct dump_request *q, const char *of_url, const char *name)

@@ -97,7 +97,7 @@ static enum status read_accounts(struct run *run, struct mo_dump *d, const char 
 	if (mo_conn_lost(&refused) || !mo_conn_code(&refused))
 		return error_move(err, &refused);
 	free(*why);
-	*why = xasprintf("%s", mo_conn_code(&refused) == MO_UNAUTHORIZED ? "this account may not read them" : error_text(&refused));
+	*why = xasprintf("%s", mo_conn_denied(&refused) ? "this account may not read them" : error_text(&refused));
 	return ST_OK;
 }
 

@@ -100,7 +100,7 @@ static enum status look_in(struct run *run, struct mo_conn *c, struct exchange_r
 	BSON_APPEND_BOOL(&command, "nameOnly", true);
 	BSON_APPEND_BOOL(&command, "authorizedCollections", true);
 	if (mo_conn_each(run, c, database, &command, look_at_name, &f, &why))
-		return mo_conn_code(&why) == MO_UNAUTHORIZED ? ST_OK : error_move(err, &why);
+		return mo_conn_denied(&why) ? ST_OK : error_move(err, &why);
 	if (is_copy(run, c, database, &f, err))
 		return err->code;
 	if (f.copy)

@@ -58,7 +58,7 @@ static enum status create_somehow(struct run *run, const struct mo_load *l, stru
 
 	if (!create(run, l, c, w, false, n, err))
 		return ST_OK;
-	if (mo_conn_lost(err) || mo_conn_code(err) == MO_DUPLICATE_KEY || mo_conn_code(err) == MO_UNAUTHORIZED ||
+	if (mo_conn_lost(err) || mo_conn_code(err) == MO_DUPLICATE_KEY || mo_conn_denied(err) ||
 	    create(run, l, c, w, true, n, &again))
 		return error_add(err, "the indexes of %s", w->place);
 	error_release(err);

@@ -73,7 +73,7 @@ static enum status try_merge(struct run *run, struct mo_conn *c, char **why, str
 		return ST_OK;
 	if (mo_conn_lost(&answer))
 		return error_move(err, &answer);
-	if (mo_conn_code(&answer) == MO_UNAUTHORIZED)
+	if (mo_conn_denied(&answer))
 		*why = xstrdup("this account may not: it needs the role restore on admin");
 	else
 		*why = xasprintf("the server has no command " MERGE " (%s)", error_text(&answer));

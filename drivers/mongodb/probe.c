@@ -90,7 +90,7 @@ static enum status may(struct looking *l, const char *database, const bson_t *co
 	*allowed = true;
 	if (!mo_conn_each(l->run, l->c, database, command, fn, ctx, err))
 		return ST_OK;
-	if (mo_conn_code(err) != MO_UNAUTHORIZED)
+	if (!mo_conn_denied(err))
 		return err->code;
 	*allowed = false;
 	error_release(err);
@@ -149,7 +149,7 @@ static enum status look_at_database(struct looking *l, struct probe_database *d,
 
 	*own = true;
 	if (mo_list(l->run, l->c, &w, false, &all, err)) {
-		if (mo_conn_code(err) != MO_UNAUTHORIZED)
+		if (!mo_conn_denied(err))
 			return err->code;
 		error_release(err);
 		*own = strcmp(d->name, "admin") != 0;
@@ -181,7 +181,7 @@ static enum status list_databases(struct looking *l, struct error *err)
 
 	BSON_APPEND_INT32(&command, "listDatabases", 1);
 	if (mo_conn_command(l->run, l->c, "admin", &command, &reply, err)) {
-		if (mo_conn_code(err) != MO_UNAUTHORIZED)
+		if (!mo_conn_denied(err))
 			return error_add(err, "the list of databases");
 		error_release(err);
 		if (!l->database) {

@@ -173,7 +173,7 @@ enum status mo_span_begin(struct run *run, struct mo_conn *c, struct mo_span *s,
 		return ST_OK;
 	if (mo_conn_lost(&refused) || !mo_conn_code(&refused))
 		return error_move(err, &refused);
-	s->no_right = mo_conn_code(&refused) == MO_UNAUTHORIZED;
+	s->no_right = mo_conn_denied(&refused);
 	if (s->no_right)
 		s->why_not = xstrdup("this account may not read the oplog (local.oplog.rs and config.transactions), which the role backup allows");
 	else

@@ -91,22 +91,34 @@ TEST("MongoDB probe of a set that cannot be read at one moment: the oplog that a
 	check_limit("{" SET(", \"snapshot\": 246") ", " SHOP "}", "are not of one moment: the server refused");
 	check_limit("{" SET(", \"snapshot\": 246, \"oplog\": 1000") ", " SHOP ", \"faults\": [{\"command\": \"find\", \"ns\": \"local.oplog.rs\", \"error\": 13,"
 		    " \"times\": null}]}", "which the role backup allows");
+	check_limit("{" SET(", \"snapshot\": 246, \"oplog\": 1000") ", " SHOP ", \"faults\": [{\"command\": \"find\", \"ns\": \"local.oplog.rs\", \"error\": 8000,"
+		    " \"times\": null}]}", "which the role backup allows");
 }
 
 /* ---- rights ---- */
 
-TEST("MongoDB dump: an account that may not list databases dumps the one of its URL")
+/* What servers answer to an account that may not: MongoDB's number, and Atlas'. */
+static const int denials[] = {13, 8000};
+
+static void check_url_only(int denial)
 {
+	CLEANUP(cstr_release) char *script = xasprintf("{" SET("") ", " SHOP ", \"faults\": [{\"command\": \"listDatabases\", \"error\": %d, \"times\": null}]}", denial);
 	struct mo_test_server s;
 	static struct mo_steps t;
 
-	mo_test_script_start(&s, "{" SET("") ", " SHOP ", \"faults\": [{\"command\": \"listDatabases\", \"error\": 13, \"times\": null}]}");
+	mo_test_script_start(&s, script);
 	CLEANUP(cstr_release) char *url = xasprintf("mongodb://127.0.0.1:%u/shop", s.port);
 	s.e.url = url;
 	mo_steps_all(&t, &s, "");
 	CHECK_STR(t.info.scopes.item[0], "shop");
 	mo_steps_release(&t);
 	mo_test_server_stop(&s);
+}
+
+TEST("MongoDB dump: an account that may not list databases dumps the one of its URL, on Atlas too")
+{
+	for (size_t i = 0; i < ARRAY_LEN(denials); i++)
+		check_url_only(denials[i]);
 }
 
 TEST("MongoDB dump: accounts and roles are in the archive as documents, and password hashes are announced")
@@ -125,16 +137,24 @@ TEST("MongoDB dump: accounts and roles are in the archive as documents, and pass
 	mo_test_server_stop(&s);
 }
 
-TEST("MongoDB dump: accounts that may not be read are named as missing")
+static void check_accounts_missing(int denial)
 {
+	CLEANUP(cstr_release) char *script = xasprintf("{" SET("") ", " SHOP ", \"faults\": [{\"command\": \"find\", \"ns\": \"admin.system.users\", \"error\": %d,"
+						       " \"times\": null}]}", denial);
 	struct mo_test_server s;
 	static struct mo_steps t;
 
-	mo_test_script_start(&s, "{" SET("") ", " SHOP ", \"faults\": [{\"command\": \"find\", \"ns\": \"admin.system.users\", \"error\": 13, \"times\": null}]}");
+	mo_test_script_start(&s, script);
 	mo_steps_all(&t, &s, "shop");
 	CHECK(mo_steps_has(&t.info.not_contained, "accounts, roles and their rights: this account may not read them"));
 	mo_steps_release(&t);
 	mo_test_server_stop(&s);
+}
+
+TEST("MongoDB dump: accounts that may not be read are named as missing, on Atlas too")
+{
+	for (size_t i = 0; i < ARRAY_LEN(denials); i++)
+		check_accounts_missing(denials[i]);
 }
 
 TEST("MongoDB dump: a server that refuses noCursorTimeout is read without")
@@ -150,17 +170,31 @@ TEST("MongoDB dump: a server that refuses noCursorTimeout is read without")
 	mo_test_server_stop(&s);
 }
 
-TEST("MongoDB probe: rights that are missing are statements to paste")
+#define LOGGED_IN "{\"command\": \"connectionStatus\", \"times\": null, \"reply\": {\"ok\": 1, \"authInfo\": {\"authenticatedUsers\": [{\"user\": \"b\\\"k\", \"db\": \"admin\"}]}}}"
+#define GRANT "db.getSiblingDB(\"admin\").grantRolesToUser(\"b\\\"k\", "
+
+/* A command that the account may not do, on "shop.orders" or "shop". */
+static void check_missing(int denial, const char *command, const char *ns)
 {
+	CLEANUP(cstr_release) char *script = xasprintf("{" SET("") ", " SHOP ", \"faults\": [" LOGGED_IN ", {\"command\": \"%s\", \"ns\": \"%s\", \"error\": %d,"
+						       " \"times\": null}]}", command, ns, denial);
 	struct mo_test_server s;
 	struct error err = ERROR_INIT;
 	struct probe p = PROBE_INIT;
 
-	mo_test_script_start(&s, "{" SET("") ", " SHOP ", \"faults\": [{\"command\": \"connectionStatus\", \"times\": null, \"reply\": {\"ok\": 1, \"authInfo\": {\"authenticatedUsers\":"
-				  " [{\"user\": \"b\\\"k\", \"db\": \"admin\"}]}}}, {\"command\": \"find\", \"ns\": \"shop.orders\", \"error\": 13, \"times\": null}]}");
+	mo_test_script_start(&s, script);
 	CHECK_OK(mo_probe(&run, &s.e, false, &p, &err), err);
 	CHECK_INT(p.missing.len, 1);
-	CHECK_STR(p.missing.item[0], "db.getSiblingDB(\"admin\").grantRolesToUser(\"b\\\"k\", [{role: \"backup\", db: \"admin\"}])");
+	CHECK_STR(p.missing.item[0], GRANT "[{role: \"backup\", db: \"admin\"}])");
 	probe_release(&p);
 	mo_test_server_stop(&s);
+}
+
+TEST("MongoDB probe: rights that are missing are statements to paste, on Atlas too")
+{
+	for (size_t i = 0; i < ARRAY_LEN(denials); i++) {
+		check_missing(denials[i], "find", "shop.orders");
+		check_missing(denials[i], "listCollections", "shop");
+		check_missing(denials[i], "listDatabases", "admin");
+	}
 }
