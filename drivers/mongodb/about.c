@@ -160,13 +160,15 @@ static enum status find_members(struct run *run, struct mo_conn *c, struct mo_ab
 	return passed(&refused, &why, err);
 }
 
-bool mo_about_is_other(const struct mo_server *s) { return s->product && strcmp(s->product, "MongoDB") != 0; }
+static bool has_other_name(const struct mo_server *s) { return s->product && strcmp(s->product, "MongoDB") != 0; }
+
+bool mo_about_is_other(const struct mo_server *s) { return has_other_name(s) && strcmp(s->product, MO_PERCONA) != 0; }
 
 static enum status look(struct run *run, struct mo_conn *c, struct mo_about *a, struct error *err)
 {
 	const struct mo_server *s = &c->server;
 
-	a->version = mo_about_is_other(s) ? xasprintf("%s (%s)", s->version_text, s->product) : xstrdup(s->version_text);
+	a->version = has_other_name(s) ? xasprintf("%s (%s)", s->version_text, s->product) : xstrdup(s->version_text);
 	a->role = s->primary || s->mongos ? MO_ROLE_PRIMARY : s->secondary ? MO_ROLE_SECONDARY : MO_ROLE_UNKNOWN;
 	a->data_time = s->secondary ? s->data_time : run_now(run);
 	if (identify(run, c, a, err))

@@ -24,6 +24,6 @@ enum status mo_about_read(struct run *run, struct mo_conn *c, struct mo_about *a
 void mo_about_release(struct mo_about *a);
 /* The sentence that says what a weak identity means. NULL where it is none; owned by the caller. */
 char *mo_about_weakness(const struct mo_about *a);
-bool mo_about_is_other(const struct mo_server *s); /* it speaks the protocol and is not MongoDB */
+bool mo_about_is_other(const struct mo_server *s); /* it speaks the protocol and is neither MongoDB nor Percona's */
 
 #endif

@@ -22,13 +22,14 @@
 
 #include "drivers/mongodb/params.h"
 
+#define MO_PERCONA "Percona Server for MongoDB" /* MongoDB's own code with additions */
 /* What the server said of itself when the session was opened. */
 struct mo_server {
 	char *where;        /* "db1:27017" of the member that was chosen, for messages */
 	char *version_text; /* "7.0.14" */
 	int version;        /* 70014 */
 	int wire;           /* maxWireVersion */
-	char *product;      /* "MongoDB"; "FerretDB" and the like where buildInfo says so */
+	char *product;      /* "MongoDB"; MO_PERCONA, "FerretDB" and the like where buildInfo says so */
 	char *set_name;     /* of the replica set; NULL */
 	bool mongos, primary, secondary;
 	int32_t max_document; /* bytes: maxBsonObjectSize */

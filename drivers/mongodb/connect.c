@@ -56,7 +56,7 @@ static void take_build(const bson_t *build, struct mo_server *s)
 	s->version_text = xstrdup(version ? version : "unknown");
 	s->version = version_number(s->version_text);
 	s->product = xstrdup(bson_has_field(build, "ferretdb") || bson_has_field(build, "ferretdbVersion") ? "FerretDB"
-			     : bson_has_field(build, "psmdbVersion")				        ? "Percona Server for MongoDB"
+			     : bson_has_field(build, "psmdbVersion")				        ? MO_PERCONA
 													: "MongoDB");
 }
 

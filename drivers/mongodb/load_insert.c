@@ -1,5 +1,6 @@
 #include "drivers/mongodb/load.h"
 
+#include "drivers/mongodb/about.h"
 #include "drivers/mongodb/look.h"
 
 #define BATCH_BYTES ((size_t)1 << 20) /* of a command with several documents */
@@ -101,7 +102,7 @@ static void begin(struct mo_insert *in)
 
 bool mo_keeps_stamps(const struct mo_conn *c)
 {
-	return c->server.product && !strcmp(c->server.product, "MongoDB") && c->server.version >= 80000;
+	return !mo_about_is_other(&c->server) && c->server.version >= 80000;
 }
 
 void mo_insert_release(struct mo_insert *in)

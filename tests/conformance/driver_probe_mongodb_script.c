@@ -93,6 +93,8 @@ TEST("MongoDB probe of a set that cannot be read at one moment: the oplog that a
 		    " \"times\": null}]}", "which the role backup allows");
 	check_limit("{" SET(", \"snapshot\": 246, \"oplog\": 1000") ", " SHOP ", \"faults\": [{\"command\": \"find\", \"ns\": \"local.oplog.rs\", \"error\": 8000,"
 		    " \"times\": null}]}", "which the role backup allows");
+	check_limit("{" SET(", \"snapshot\": 246, \"oplog\": 1000, \"version\": \"7.0.14-8\", \"build_info\": {\"psmdbVersion\": \"7.0.14-8\"}") ", " SHOP "}",
+		    "it takes the oplog along to be of one moment");
 }
 
 /* ---- rights ---- */
@@ -155,6 +157,20 @@ TEST("MongoDB dump: accounts that may not be read are named as missing, on Atlas
 {
 	for (size_t i = 0; i < ARRAY_LEN(denials); i++)
 		check_accounts_missing(denials[i]);
+}
+
+TEST("MongoDB probe of Percona Server: accounts that may be read are in its backups, as on MongoDB")
+{
+	struct mo_test_server s;
+	struct error err = ERROR_INIT;
+	struct probe p = PROBE_INIT;
+
+	mo_test_script_start(&s, "{" SET(", \"version\": \"7.0.14-8\", \"build_info\": {\"psmdbVersion\": \"7.0.14-8\"}") ", " SHOP "}");
+	CHECK_OK(mo_probe(&run, &s.e, false, &p, &err), err);
+	CHECK_STR(p.version, "7.0.14-8 (Percona Server for MongoDB)");
+	CHECK(!mo_steps_has(&p.limits, "accounts and roles"));
+	probe_release(&p);
+	mo_test_server_stop(&s);
 }
 
 TEST("MongoDB dump: a server that refuses noCursorTimeout is read without")
