@@ -71,15 +71,17 @@ static char *grant_text(const struct looking *l, const char *role, const char *d
 	return buf_detach(&b);
 }
 
-/* Of the whole server `backup`, of one database `read`. */
-static void miss_reading(struct looking *l, const char *database)
+/* Of the whole server `backup`; of one database `read`, which leaves out the buckets of its time series. */
+static void miss_reading(struct looking *l, const char *database, enum mo_kind kind)
 {
+	const char *role = !l->database ? "backup" : kind == MO_TIMESERIES ? "readAnyDatabase" : "read";
+
 	if (!l->user) {
 		strlist_add_once(&l->p->impossible, "the server asks for a login, and nobody is logged in: neither the URL (mongodb://USER@HOST/DATABASE?authSource=admin)"
 						    " nor the key user names one");
 		return;
 	}
-	CLEANUP(cstr_release) char *text = grant_text(l, l->database ? "read" : "backup", l->database ? database : "admin");
+	CLEANUP(cstr_release) char *text = grant_text(l, role, strcmp(role, "read") ? "admin" : database);
 
 	strlist_add_once(&l->p->missing, text);
 }
@@ -99,12 +101,14 @@ static enum status may(struct looking *l, const char *database, const bson_t *co
 
 static enum status take_any(void *ctx UNUSED, const bson_t *doc UNUSED, struct error *err UNUSED) { return ST_OK; }
 
-static enum status may_find(struct looking *l, const char *database, const char *collection, bool *allowed, struct error *err)
+static enum status may_find(struct looking *l, const char *database, const char *collection, bool raw_data, bool *allowed, struct error *err)
 {
 	CLEANUP(mo_doc_release) bson_t command = BSON_INITIALIZER;
 
 	BSON_APPEND_UTF8(&command, "find", collection);
 	BSON_APPEND_INT32(&command, "limit", 1);
+	if (raw_data)
+		BSON_APPEND_BOOL(&command, "rawData", true);
 	return may(l, database, &command, take_any, NULL, allowed, err);
 }
 
@@ -113,7 +117,7 @@ static enum status judge_accounts(struct looking *l, struct error *err)
 	CLEANUP(error_release) struct error refused = ERROR_INIT;
 	bool allowed = false;
 
-	if (may_find(l, "admin", "system.users", &allowed, &refused) && (mo_conn_lost(&refused) || !mo_conn_code(&refused)))
+	if (may_find(l, "admin", "system.users", false, &allowed, &refused) && (mo_conn_lost(&refused) || !mo_conn_code(&refused)))
 		return error_move(err, &refused);
 	if (refused.code || (allowed && mo_about_is_other(&l->c->server))) {
 		strlist_add(&l->p->limits, "accounts and roles are not in a backup: this server does not keep them where a backup can read them");
@@ -140,6 +144,24 @@ static void look_at_listing(struct looking *l, const char *name, const struct mo
 	}
 }
 
+/* Reads a document of the first collection or time series, as a backup does; of views it takes the definition only. */
+static enum status look_at_documents(struct looking *l, const char *database, const struct mo_listing *all, enum mo_kind kind, bool *allowed,
+				     struct error *err)
+{
+	size_t i = 0;
+
+	*allowed = true;
+	while (i < all->items && all->item[i].meta.kind != kind)
+		i++;
+	if (i == all->items)
+		return ST_OK;
+	if (may_find(l, database, all->item[i].documents, all->item[i].raw_data, allowed, err))
+		return error_add(err, "%s.%s", database, all->item[i].documents);
+	if (!*allowed)
+		miss_reading(l, database, kind);
+	return ST_OK;
+}
+
 /* *own: it is no database of the server's alone. */
 static enum status look_at_database(struct looking *l, struct probe_database *d, bool *own, struct error *err)
 {
@@ -154,17 +176,14 @@ static enum status look_at_database(struct looking *l, struct probe_database *d,
 		error_release(err);
 		*own = strcmp(d->name, "admin") != 0;
 		if (*own)
-			miss_reading(l, d->name);
+			miss_reading(l, d->name, MO_COLLECTION);
 		return ST_OK;
 	}
 	*own = all.items || strcmp(d->name, "admin") != 0;
-	if (all.items && may_find(l, d->name, all.item[0].documents, &allowed, err))
-		return error_add(err, "%s.%s", d->name, all.item[0].documents);
-	if (!allowed)
-		miss_reading(l, d->name);
-	else
-		look_at_listing(l, d->name, &all, d);
-	return ST_OK;
+	if (look_at_documents(l, d->name, &all, MO_COLLECTION, &allowed, err) || !allowed)
+		return err->code;
+	look_at_listing(l, d->name, &all, d);
+	return look_at_documents(l, d->name, &all, MO_TIMESERIES, &allowed, err);
 }
 
 static void add_database(struct probe *p, const char *name, int64_t size)
@@ -185,7 +204,7 @@ static enum status list_databases(struct looking *l, struct error *err)
 			return error_add(err, "the list of databases");
 		error_release(err);
 		if (!l->database) {
-			miss_reading(l, "admin");
+			miss_reading(l, "admin", MO_COLLECTION);
 			return ST_OK;
 		}
 		add_database(l->p, l->database, 0);

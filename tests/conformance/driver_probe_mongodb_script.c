@@ -214,3 +214,22 @@ TEST("MongoDB probe: rights that are missing are statements to paste, on Atlas t
 		check_missing(denials[i], "listDatabases", "admin");
 	}
 }
+
+TEST("MongoDB probe of one database: a view is not run, and a time series whose buckets may not be read is a right that is missing")
+{
+	struct mo_test_server s;
+	struct error err = ERROR_INIT;
+	struct probe p = PROBE_INIT;
+
+	mo_test_script_start(&s, "{" SET("") ", \"data\": {\"shop\": {\"a view\": {\"options\": {\"viewOn\": \"orders\", \"pipeline\": []}}, \"orders\": " ORDERS ","
+				  " \"weather\": {\"options\": {\"timeseries\": {\"timeField\": \"t\"}}}}}, \"faults\": [" LOGGED_IN ", {\"command\": \"find\","
+				  " \"ns\": \"shop.a view\", \"error\": 40353, \"times\": null}, {\"command\": \"find\", \"ns\": \"shop.system.buckets.weather\","
+				  " \"error\": 13, \"times\": null}]}");
+	CLEANUP(cstr_release) char *url = xasprintf("mongodb://127.0.0.1:%u/shop", s.port);
+	s.e.url = url;
+	CHECK_OK(mo_probe(&run, &s.e, false, &p, &err), err);
+	CHECK_INT(p.missing.len, 1);
+	CHECK_STR(p.missing.item[0], GRANT "[{role: \"readAnyDatabase\", db: \"admin\"}])");
+	probe_release(&p);
+	mo_test_server_stop(&s);
+}
