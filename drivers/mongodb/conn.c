@@ -43,6 +43,8 @@ void mo_conn_freep(struct mo_conn **to)
 	mo_links_release(&c->cancel->links);
 	mo_url_release(&c->cancel->url);
 	bson_destroy(&c->cancel->opts);
+	if (c->cancel->time)
+		bson_destroy(c->cancel->time);
 	free(c->cancel);
 	free(c->server.where);
 	free(c->server.version_text);

@@ -59,6 +59,9 @@ enum mo_whom {
 enum status mo_conn_open(struct run *run, const struct endpoint *e, enum mo_whom whom, struct mo_conn **c, struct error *err) MUST_CHECK;
 /* Another session with the server of `as`, whatever the URL would choose now. Any thread, while `as` is open. */
 enum status mo_conn_open_same(struct run *run, const struct mo_conn *as, struct mo_conn **c, struct error *err) MUST_CHECK;
+/* From now on a session that is opened by mo_conn_open_same knows of every time that c has heard of: behind one name there may be several
+ * mongos, and one that has heard of no such time yet refuses to read at it. c's thread, before others open sessions by it. */
+void mo_conn_share_time(struct mo_conn *c);
 void mo_conn_freep(struct mo_conn **c);
 /* Any thread, at once: cuts the link. Calls on c then fail with ST_CANCELLED. */
 void mo_conn_interrupt(struct mo_conn *c);

@@ -30,6 +30,7 @@ struct mo_conn_cancel {
 	mongoc_client_session_t *session; /* NULL: the server has none */
 	mongoc_read_prefs_t *prefs;       /* of every command; NULL: the primary's */
 	bson_t opts;                      /* of every command: serverId, sessionId */
+	bson_t *time;                     /* $clusterTime for those that are opened like this one; NULL */
 	bool known;                       /* a member has answered */
 	bool gone;                        /* the session is lost */
 };
@@ -40,9 +41,6 @@ void mo_call_end(struct mo_conn **busy); /* for CLEANUP */
 /* Sets err from what failed: the run's end, an interrupt, the link, or the server's own error. reply may be NULL. Never ST_OK. */
 enum status mo_call_failed(struct mo_conn *c, const bson_error_t *why, const bson_t *reply, struct error *err);
 
-/* As mo_conn_open, to one server only where `only` is not NULL. */
-enum status mo_conn_open_at(struct run *run, const struct endpoint *e, enum mo_whom whom, const char *only, struct mo_conn **c,
-			    struct error *err) MUST_CHECK;
 /* Ends in the server what a cut session was doing there, over a session of its own and within two seconds. Failures do not matter. */
 void mo_conn_end_there(struct mo_conn *c);
 

@@ -223,12 +223,15 @@ static char *where_of(const struct mo_url *u)
 	return buf_detach(&b);
 }
 
-static enum status open_with(struct run *run, struct mo_conn *c, enum mo_whom whom, struct error *err)
+/* as: NULL, or the session that this one is like. */
+static enum status open_with(struct run *run, struct mo_conn *c, enum mo_whom whom, const struct mo_conn *as, struct error *err)
 {
 	if (make_client(c, whom, err) || select_server(run, c, whom, err) || ask_hello(run, c, err) || ask_build(run, c, err))
 		return err->code;
 	if (c->server.sessions && start_session(run, c, err))
 		return err->code;
+	if (c->cancel->session && as && as->cancel->time)
+		mongoc_client_session_advance_cluster_time(c->cancel->session, as->cancel->time);
 	c->cancel->links.complete = true;
 	return ST_OK;
 }
@@ -262,18 +265,17 @@ static struct mo_conn *new_conn(const struct endpoint *e, struct mo_url *u)
 	return c;
 }
 
-enum status mo_conn_open_at(struct run *run, const struct endpoint *e, enum mo_whom whom, const char *only, struct mo_conn **to,
-			    struct error *err)
+static enum status open_like(struct run *run, const struct endpoint *e, enum mo_whom whom, const struct mo_conn *as, struct mo_conn **to, struct error *err)
 {
 	CLEANUP(mo_url_release) struct mo_url u = MO_URL_INIT;
 	CLEANUP(mo_conn_freep) struct mo_conn *c = NULL;
 
 	*to = NULL;
-	if (mo_url_read(e, only, &u, err) || mo_url_login(run, e, &u, err))
+	if (mo_url_read(e, as ? as->server.where : NULL, &u, err) || mo_url_login(run, e, &u, err))
 		return err->code;
 	c = new_conn(e, &u);
 	struct run bounded = run_within(run, c->cancel->url.timeout);
-	if (open_with(&bounded, c, whom, err))
+	if (open_with(&bounded, c, whom, as, err))
 		return say_late(run, c, err);
 	*to = c;
 	c = NULL;
@@ -282,12 +284,21 @@ enum status mo_conn_open_at(struct run *run, const struct endpoint *e, enum mo_w
 
 enum status mo_conn_open(struct run *run, const struct endpoint *e, enum mo_whom whom, struct mo_conn **c, struct error *err)
 {
-	return mo_conn_open_at(run, e, whom, NULL, c, err);
+	return open_like(run, e, whom, NULL, c, err);
 }
 
 enum status mo_conn_open_same(struct run *run, const struct mo_conn *as, struct mo_conn **c, struct error *err)
 {
-	return mo_conn_open_at(run, as->e, as->cancel->prefs ? MO_READ : MO_WRITE, as->server.where, c, err);
+	return open_like(run, as->e, as->cancel->prefs ? MO_READ : MO_WRITE, as, c, err);
+}
+
+void mo_conn_share_time(struct mo_conn *c)
+{
+	const bson_t *time = c->cancel->session ? mongoc_client_session_get_cluster_time(c->cancel->session) : NULL;
+
+	if (c->cancel->time)
+		bson_destroy(c->cancel->time);
+	c->cancel->time = time ? bson_copy(time) : NULL;
 }
 
 void mo_conn_end_there(struct mo_conn *c)

@@ -132,6 +132,7 @@ static enum status take_moment(struct run *run, struct mo_dump *d, struct dump_i
 		d->moment.why_not = xstrdup("that was asked for");
 	else if (mo_moment_take(run, d->c, database, collection ? collection : "drtool", &d->moment, err))
 		return err->code;
+	mo_conn_share_time(d->c);
 	if (!asked && !d->moment.has && take_span(run, d, err))
 		return err->code;
 	if (asked && d->moment.has)

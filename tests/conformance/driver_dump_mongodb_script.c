@@ -118,6 +118,23 @@ TEST("MongoDB dump through mongos: the time comes from its answers, the identity
 	mo_test_server_stop(&s);
 }
 
+TEST("MongoDB dump through several mongos behind one name: one that has not heard of the dump's moment yet is told of it")
+{
+	struct mo_test_server s;
+	static struct mo_steps t;
+	struct error err = ERROR_INIT;
+
+	mo_test_script_start(&s, "{\"settings\": {\"role\": \"mongos\"}, \"data\": {\"shop\": {\"orders\": " ORDERS "}}}");
+	CHECK_OK(mo_steps_open(&t, &s, "shop", &err), err);
+	mo_test_server_command(&s, "admin", "{\"script\": 1, \"settings\": {\"behind\": {\"$timestamp\": {\"t\": 1, \"i\": 1}}}}", NULL);
+	CHECK_OK(mo_steps_begin(&t, &err), err);
+	CHECK_OK(mo_steps_read(&t, NULL, &err), err);
+	CHECK_INT(mo_steps_object(&t, "orders")->count, 3);
+	CHECK(t.scope.position != NULL);
+	mo_steps_release(&t);
+	mo_test_server_stop(&s);
+}
+
 /* ---- errors of cursors ---- */
 
 static void check_lost(const char *fault, enum status code, const char *text, const char *hint)

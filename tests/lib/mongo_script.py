@@ -72,11 +72,12 @@ class Script:
     the error that refuses a read at one moment. hello, build_info: fields put over the usual ones, None takes one away.
     oplog: how many entries local.oplog.rs holds; 0: there is none. Writes are in it from then on; store.elect() is another primary.
     missing: commands that this server does not know. account: the authInfo of connectionStatus. disk: (total, used) bytes of dbStats.
+    behind: a Timestamp; each new link is to another mongos, which knows of no later time until a command tells it one.
     """
 
     SETTINGS = {"set_name": None, "role": "primary", "hosts": None, "primary": None, "version": "7.0.14", "wire": 21, "majority": None,
                 "snapshot": True, "sessions": True, "max_document": 16 << 20, "max_message": 48000000, "max_batch": 100000, "hello": {},
-                "build_info": {}, "oplog": 0, "missing": (), "account": {}, "disk": (1 << 40, 1 << 30)}
+                "build_info": {}, "oplog": 0, "missing": (), "account": {}, "disk": (1 << 40, 1 << 30), "behind": None}
 
     def __init__(self, store=None, log=None, port=0, **settings):
         self.store = store or mongo_store.Store()
@@ -163,7 +164,7 @@ class Script:
         if self.snapshot is not True:
             raise Refused(self.snapshot, "this server reads at no moment")
         at = concern.get("atClusterTime", self.store.timestamp)
-        if (at.time, at.inc) > self.store.now:
+        if (at.time, at.inc) > (command.knows or self.store.now):
             raise Refused(72, "readConcern atClusterTime value must not be greater than the current clusterTime")
         return at.time, at.inc
 
@@ -222,14 +223,22 @@ class Script:
             threading.Thread(target=self._serve, args=(link,), daemon=True).start()
 
     def _serve(self, link):
+        knows = (self.behind.time, self.behind.inc) if self.behind else None
         try:
-            while self._one(link, wire.read_command(link, self.max_message)):
-                pass
+            command = self._next(link, knows)
+            while self._one(link, command):
+                command = self._next(link, command.knows)
         except (wire.Closed, OSError):
             pass
         with self.state:
             self.links.discard(link)
             link.close()
+
+    def _next(self, link, knows):
+        command = wire.read_command(link, self.max_message)
+        told = command.get("$clusterTime.clusterTime") if knows else None
+        command.knows = max(knows, (told.time, told.inc)) if told else knows
+        return command
 
     def _note(self, command):
         """Writes a command down; returns the fault that is meant for it."""
@@ -309,22 +318,22 @@ class Script:
         except Refused as refused:
             return self._refusal(refused)
 
-    def _times(self):
+    def _times(self, command):
         if not self.set_name and self.role != "mongos":
             return {}
         signature = {"hash": b"\0" * 20, "keyId": bson.int64.Int64(0)}
-        now = bson.timestamp.Timestamp(*self.store.last_write)
+        now = bson.timestamp.Timestamp(*(command.knows or self.store.last_write))
         return {"operationTime": now, "$clusterTime": {"clusterTime": now, "signature": signature}}
 
     def _parts(self, command, answer):
         """The pieces of bytes of a whole reply."""
         if not isinstance(answer, Batch):
-            body = answer if isinstance(answer, bytes) else wire.raw({**self._times(), **answer})
+            body = answer if isinstance(answer, bytes) else wire.raw({**self._times(command), **answer})
             return [wire.head_of(command, len(body)), body]
         name = b"\x04" + (b"firstBatch" if answer.first else b"nextBatch") + b"\0"
         tail = wire.raw({"id": bson.int64.Int64(answer.cursor_id), "ns": answer.ns})[4:]
         cursor = 4 + len(name) + len(answer.documents) + len(tail)
-        rest = wire.raw({"ok": 1.0, **self._times()})[4:]
+        rest = wire.raw({"ok": 1.0, **self._times(command)})[4:]
         body = 4 + len(b"\x03cursor\0") + cursor + len(rest)
         head = wire.head_of(command, body) + wire.INT32.pack(body) + b"\x03cursor\0" + wire.INT32.pack(cursor) + name
         return [head, answer.documents, tail + rest]

@@ -173,6 +173,7 @@ class Command:
         self.name = first.name
         self.target = first.decode() if first.type == STRING else None
         self.db = database or self.get("$db", "admin")
+        self.knows = None  # the newest time that its server has heard of, where that is not its store's
 
     @property
     def ns(self):
