@@ -86,7 +86,7 @@ static bool has_retry_label(const bson_t *reply)
 /* What to do where nobody may come in, by what the URL and the settings say of the login. */
 static enum status hint_login(const struct mo_conn *c, int code, struct error *err)
 {
-	const mongoc_uri_t *uri = c->cancel->url.uri;
+	const mongoc_uri_t *uri = mongoc_client_get_uri(c->client); /* with what DNS said */
 	const char *user = mongoc_uri_get_username(uri), *source = mongoc_uri_get_auth_source(uri), *mechanism = mongoc_uri_get_auth_mechanism(uri);
 
 	if (mechanism && !strcasecmp(mechanism, "MONGODB-X509"))

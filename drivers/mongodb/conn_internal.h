@@ -21,6 +21,9 @@ struct mo_url {
 enum status mo_url_read(const struct endpoint *e, const char *only, struct mo_url *u, struct error *err) MUST_CHECK;
 /* Reads the password into u->uri. */
 enum status mo_url_login(struct run *run, const struct endpoint *e, const struct mo_url *u, struct error *err) MUST_CHECK;
+/* A URL of one server only leaves DNS out: takes what that said of the login and of a balancer of load from the URI of a client that asked it.
+ * libmongoc puts it into a client's URI before it gives the client away, and leaves that alone from then on: any thread. */
+void mo_url_as_found(struct mo_url *u, const mongoc_uri_t *found);
 void mo_url_release(struct mo_url *u);
 
 struct mo_conn_cancel {

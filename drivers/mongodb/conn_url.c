@@ -399,6 +399,16 @@ enum status mo_url_read(const struct endpoint *e, const char *only, struct mo_ur
 	return ST_OK;
 }
 
+void mo_url_as_found(struct mo_url *u, const mongoc_uri_t *found)
+{
+	if (mongoc_uri_get_username(u->uri))
+		mongoc_uri_set_auth_source(u->uri, mongoc_uri_get_auth_source(found));
+	if (mongoc_uri_get_option_as_bool(found, MONGOC_URI_LOADBALANCED, false)) {
+		mongoc_uri_set_option_as_bool(u->uri, MONGOC_URI_DIRECTCONNECTION, false);
+		mongoc_uri_set_option_as_bool(u->uri, MONGOC_URI_LOADBALANCED, true);
+	}
+}
+
 enum status mo_conn_url_database(const struct endpoint *e, char **database, struct error *err)
 {
 	CLEANUP(mo_url_release) struct mo_url u = MO_URL_INIT;

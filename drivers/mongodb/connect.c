@@ -271,7 +271,11 @@ static enum status open_like(struct run *run, const struct endpoint *e, enum mo_
 	CLEANUP(mo_conn_freep) struct mo_conn *c = NULL;
 
 	*to = NULL;
-	if (mo_url_read(e, as ? as->server.where : NULL, &u, err) || mo_url_login(run, e, &u, err))
+	if (mo_url_read(e, as ? as->server.where : NULL, &u, err))
+		return err->code;
+	if (as)
+		mo_url_as_found(&u, mongoc_client_get_uri(as->client));
+	if (mo_url_login(run, e, &u, err))
 		return err->code;
 	c = new_conn(e, &u);
 	struct run bounded = run_within(run, c->cancel->url.timeout);

@@ -2,6 +2,7 @@
 
 import bson
 import mongo_documents
+import mongo_login
 import mongo_query as query
 import mongo_wire as wire
 from mongo_query import Refused
@@ -292,6 +293,7 @@ def rename_collection(server, command):
 ANSWERS = {
     "hello": hello, "isMaster": hello, "ismaster": hello, "buildInfo": build_info, "buildinfo": build_info, "ping": nothing,
     "endSessions": nothing, "killSessions": kill_sessions,
+    "saslStart": mongo_login.start, "saslContinue": mongo_login.go_on,
     "connectionStatus": connection_status, "_mergeAuthzCollections": merge_accounts, "dbStats": db_stats,
     "replSetGetConfig": set_config, "getParameter": get_parameter, "usersInfo": users_info, "refreshSessions": nothing, "setParameter": nothing,
     "listDatabases": list_databases, "listCollections": list_collections, "listIndexes": list_indexes,

@@ -2,7 +2,7 @@
 """A server that speaks MongoDB's protocol and does what a test tells it: for what no real server of the tests can do.
 
 It keeps databases in memory, answers the commands of mongo_commands.py and writes down all that it was asked. Secondary indexes are kept and
-shown, not used: unique ones refuse nothing. There is no login. In a test:
+shown, not used: unique ones refuse nothing. A login gives no rights, and takes none. In a test:
 
     with mongo_script.Script(set_name="rs0") as server:
         server.store.load("shop", "items", [{"_id": 1}], options={"validator": {"_id": {"$gt": 0}}})
@@ -72,18 +72,19 @@ class Script:
     the error that refuses a read at one moment. hello, build_info: fields put over the usual ones, None takes one away.
     oplog: how many entries local.oplog.rs holds; 0: there is none. Writes are in it from then on; store.elect() is another primary.
     missing: commands that this server does not know. account: the authInfo of connectionStatus. disk: (total, used) bytes of dbStats.
+    accounts: {"DATABASE.USER": PASSWORD}, who may log in by SCRAM-SHA-256; nobody has to.
     behind: a Timestamp; each new link is to another mongos, which knows of no later time until a command tells it one.
     """
 
     SETTINGS = {"set_name": None, "role": "primary", "hosts": None, "primary": None, "version": "7.0.14", "wire": 21, "majority": None,
                 "snapshot": True, "sessions": True, "max_document": 16 << 20, "max_message": 48000000, "max_batch": 100000, "hello": {},
-                "build_info": {}, "oplog": 0, "missing": (), "account": {}, "disk": (1 << 40, 1 << 30), "behind": None}
+                "build_info": {}, "oplog": 0, "missing": (), "account": {}, "disk": (1 << 40, 1 << 30), "accounts": {}, "behind": None}
 
     def __init__(self, store=None, log=None, port=0, **settings):
         self.store = store or mongo_store.Store()
         self.log = log
         self.set_id = bson.ObjectId()
-        self.cursors, self.killed, self.faults, self.commands = {}, set(), [], []
+        self.cursors, self.killed, self.logins, self.faults, self.commands = {}, set(), {}, [], []
         self.state = threading.Condition()
         self.set(**{**self.SETTINGS, **settings})
         self.listener = socket.create_server(("127.0.0.1", port), backlog=256)

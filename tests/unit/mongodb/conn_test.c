@@ -211,6 +211,22 @@ TEST("MongoDB: a second session for one server of several goes there and nowhere
 	tear_down(&f);
 }
 
+TEST("MongoDB: a second session has what DNS said to the first one of login and balancer")
+{
+	struct fixture f;
+	mongoc_uri_t *found = mongoc_uri_new("mongodb://me@db2:27018/shop?authSource=admin&loadBalanced=true");
+
+	set_up(&f, "mongodb+srv://me@cluster.example.net/shop");
+	CHECK_OK(mo_url_read(&f.e, "db2:27018", &f.u, &f.err), f.err);
+	CHECK_STR(mongoc_uri_get_auth_source(f.u.uri), "shop");
+	mo_url_as_found(&f.u, found);
+	CHECK_STR(mongoc_uri_get_auth_source(f.u.uri), "admin");
+	CHECK(mongoc_uri_get_option_as_bool(f.u.uri, MONGOC_URI_LOADBALANCED, false));
+	CHECK(!mongoc_uri_get_option_as_bool(f.u.uri, MONGOC_URI_DIRECTCONNECTION, false));
+	mongoc_uri_destroy(found);
+	tear_down(&f);
+}
+
 TEST("MongoDB: the database of a URL is found without a server")
 {
 	struct fixture f;
