@@ -178,7 +178,7 @@ static enum status finish_view(struct run *run, struct mo_swap *s, struct error 
 		return error_set(err, ST_SERVER, "the state of the exchange of %s is not of the usual form", s->place.database);
 	char *name = xstrdup(to);
 	const struct mo_meta m = {.name = name, .kind = MO_VIEW, .options = &options};
-	enum status st = mo_create_collection(run, s->c, s->place.database, to, &m, false, err);
+	enum status st = mo_create_collection(run, s->c, s->place.database, to, &m, err);
 	if (st && mo_conn_code(err) == MO_NAMESPACE_EXISTS) {
 		error_release(err);
 		st = check_named(run, s, &m, err);

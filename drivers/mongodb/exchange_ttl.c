@@ -1,5 +1,5 @@
-/* The times of TTL indexes while collections change places. What is beside or aside must be as it was when it is needed, so that its indexes
- * have a time that never comes; the real one stands in the state of the run. */
+/* The times of TTL while collections change places. What is beside or aside must be as it was when it is needed, so that its indexes have a time that
+ * never comes, and collections have none; the real ones stand in the state of the run. */
 #include "drivers/mongodb/exchange.h"
 
 #include "drivers/mongodb/look.h"
@@ -22,8 +22,10 @@ static enum status set_time(struct run *run, struct mo_swap *s, const char *coll
 	}
 	if (seconds)
 		bson_append_iter(to, SECONDS, -1, seconds);
-	else
+	else if (*index)
 		BSON_APPEND_INT32(to, SECONDS, MO_TTL_PARKED);
+	else
+		BSON_APPEND_UTF8(to, SECONDS, "off");
 	if (*index)
 		bson_append_document_end(&command, &one);
 	if (!mo_change(run, s->c, s->place.database, &command, &why))
@@ -89,13 +91,23 @@ enum status mo_swap_ttl_wake_old(struct run *run, struct mo_swap *s, struct erro
 /* ---- before the first rename ---- */
 
 /* A call before this one may have parked it: then its time is written down already. */
+static enum status is_parked(struct run *run, struct mo_swap *s, const char *collection, const char *index, const bson_t *of, bool *parked,
+			     struct error *err)
+{
+	CLEANUP(cstr_release) char *id = xasprintf(MO_MARK_ASIDE_TTL "%s:%s", collection, index);
+
+	*parked = false;
+	return *index && mo_look_num(of, SECONDS, 0) == MO_TTL_PARKED ? mo_mark_has(run, s->c, &s->mark, id, parked, err) : ST_OK;
+}
+
 static enum status park_one(struct run *run, struct mo_swap *s, const struct mo_listed *l, const bson_t *of, struct error *err)
 {
 	const char *index = mo_look_str(of, "name");
+	bool parked = false;
 	bson_iter_t at;
 
-	if (!mo_ttl_of(of, &at) || mo_look_num(of, SECONDS, 0) == MO_TTL_PARKED)
-		return ST_OK;
+	if (!mo_ttl_of(of, &at) || is_parked(run, s, l->meta.name, index ? index : "", of, &parked, err) || parked)
+		return err->code;
 	if (mo_mark_aside_ttl(run, s->c, &s->mark, l->meta.name, of, err))
 		return err->code;
 	return set_time(run, s, l->collection, index ? index : "", NULL, err);

@@ -126,7 +126,7 @@ static const bson_value_t *recorded_time(const struct taking *t, const char *nam
 {
 	CLEANUP(cstr_release) char *what = xasprintf("%s:%s", name, index);
 
-	if (mo_look_num(facts, "expireAfterSeconds", 0) != MO_TTL_PARKED)
+	if (*index ? mo_look_num(facts, "expireAfterSeconds", 0) != MO_TTL_PARKED : bson_has_field(facts, "expireAfterSeconds"))
 		return NULL;
 	for (size_t i = 0; i < t->parkeds; i++)
 		if (!strcmp(t->parked[i].what, what))

@@ -32,8 +32,10 @@ enum status mo_list(struct run *run, struct mo_conn *c, const struct mo_where *w
 #define MO_RUN_PREFIX "drtool_run_"
 /* Its documents that others than the load read; `collection` is without the place's suffix:
  *   {_id: "run", scope: "shop", place: "shop.*_restore_1a2b3c"}   what the run restores, and where
- *   {_id: "ttl:<collection>:<index>", seconds: N}   the recorded expireAfterSeconds of an index that is parked; index "": of the collection itself */
-#define MO_TTL_PARKED 2147483647
+ *   {_id: "ttl:<collection>:<index>", seconds: N}   the recorded expireAfterSeconds of an index that is parked; index "": of the collection itself, which
+ * has none meanwhile
+ * The parked value is 47 years: less than the time since 1970, more than which 4.4 does not take. */
+#define MO_TTL_PARKED 1500000000
 /* The run whose state the collection is, borrowed from the name; NULL: it is none. And whether one of these runs made the collection, set it aside,
  * or keeps its state in it. */
 const char *mo_run_of_state(const char *collection);

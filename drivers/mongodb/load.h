@@ -51,12 +51,15 @@ enum status mo_wish_database(const struct load_request *q, const char *scope, ch
 enum status mo_load_file(const struct load_request *q, const char *scope, const char *path, struct buf *to, bool *found,
 			 struct error *err) MUST_CHECK;
 
-/* ---- parked TTL (load_ttl.c) ---- */
+/* ---- TTL (load_ttl.c) ---- */
 
-/* The recorded expireAfterSeconds of an index or of options; NULL where it has none. The iterator is on it. */
+/* Whether an index or options have an expireAfterSeconds of their own that is a number. The iterator is on it. */
 bool mo_ttl_of(const bson_t *b, bson_iter_t *at);
-/* A copy with that value parked. to is initialised. */
+bool mo_ttl_has(const struct mo_meta *m); /* of its own, or of an index */
+/* A copy of an index with that value parked. to is initialised. */
 void mo_ttl_park(const bson_t *b, bson_t *to);
+/* A copy of options, or of a command, without it. to is initialised. */
+void mo_ttl_leave_out(const bson_t *b, bson_t *to);
 
 /* ---- the state in the target (load_mark.c) ---- */
 
@@ -80,9 +83,11 @@ enum status mo_mark_each(struct run *run, struct mo_conn *c, const struct mo_mar
 			 struct error *err) MUST_CHECK;
 enum status mo_mark_forget(struct run *run, struct mo_conn *c, const struct mo_mark *m, const char *begin, struct error *err) MUST_CHECK;
 enum status mo_mark_drop(struct run *run, struct mo_conn *c, const struct mo_mark *m, struct error *err) MUST_CHECK;
-/* The recorded value of what is parked: {_id: "ttl:<collection>:<index>", seconds}. b has one (mo_ttl_of). */
+/* The recorded value of what is parked, and of each collection that has one: {_id: "ttl:<collection>:<index>", seconds}. b has one (mo_ttl_of). */
 enum status mo_mark_ttl(struct run *run, struct mo_conn *c, const struct mo_mark *m, const char *collection, const bson_t *b,
 			struct error *err) MUST_CHECK;
+/* That of a collection itself is no more. */
+enum status mo_mark_no_ttl(struct run *run, struct mo_conn *c, const struct mo_mark *m, const char *collection, struct error *err) MUST_CHECK;
 /* The same of what an exchange sets aside: {_id: "aside-ttl:<collection>:<index>", seconds}. */
 enum status mo_mark_aside_ttl(struct run *run, struct mo_conn *c, const struct mo_mark *m, const char *collection, const bson_t *b,
 			      struct error *err) MUST_CHECK;
@@ -108,16 +113,17 @@ enum status mo_rename_collection(struct run *run, struct mo_conn *c, const char 
 				 struct error *err) MUST_CHECK;
 /* Why this server could not rename a collection; NULL: it can. Owned by the caller. */
 char *mo_not_renamed(const struct mo_conn *c, const struct mo_meta *m);
-/* create of a collection or view under a name, with options as recorded; park: its expireAfterSeconds is parked. */
+/* create of a collection or view under a name, with options as recorded, but without its expireAfterSeconds, which would act at once. */
 enum status mo_create_collection(struct run *run, struct mo_conn *c, const char *database, const char *name, const struct mo_meta *m,
-				 bool park, struct error *err) MUST_CHECK;
+				 struct error *err) MUST_CHECK;
+enum status mo_collection_exists(struct run *run, struct mo_conn *c, const char *database, const char *name, bool *exists, struct error *err) MUST_CHECK;
 /* Drops what is there in a place: views first. Its own of runs stay. */
 enum status mo_drop_place(struct run *run, struct mo_conn *c, const struct mo_where *w, struct error *err) MUST_CHECK;
 bool mo_sorted_has(const struct strlist *l, const char *s);
 /* Where documents go to, by the listing of the place. ST_NOT_FOUND where some collection is not there. */
 enum status mo_find_documents(struct mo_wish *w, const struct mo_listing *l, struct error *err) MUST_CHECK;
-/* Whether what was made is what was recorded (kind, options): ST_UNSUPPORTED that says what the server left out. park: as it was made. */
-enum status mo_check_made(const struct mo_wanted *w, const struct mo_listing *l, bool park, struct error *err) MUST_CHECK;
+/* Whether what was made is what was recorded (kind, options other than expireAfterSeconds): ST_UNSUPPORTED that says what the server left out. */
+enum status mo_check_made(const struct mo_wanted *w, const struct mo_listing *l, struct error *err) MUST_CHECK;
 
 /* ---- the handle (load.c) ---- */
 
@@ -158,6 +164,13 @@ enum status mo_load_failed(struct error *err);
 enum status mo_load_definitions(struct run *run, struct mo_load *l, struct error *err) MUST_CHECK;
 /* load_index.c: indexes of all of l->wish, and what their TTL will do. */
 enum status mo_load_indexes(struct run *run, struct mo_load *l, struct error *err) MUST_CHECK;
+/* load_ttl.c, last of all: each collection of l->where gets the expireAfterSeconds that the state says, unless l->park. ST_UNSUPPORTED where the server
+ * does not show it then. */
+enum status mo_load_times(struct run *run, struct mo_load *l, struct error *err) MUST_CHECK;
+/* Tells how many documents of a collection of l->where are more than `seconds` behind by this field; what: "the TTL index n". That they cannot be counted
+ * is no error. */
+enum status mo_tell_expired(struct run *run, const struct mo_load *l, struct mo_conn *c, const char *collection, const char *field, int64_t seconds,
+			    const char *what, struct error *err) MUST_CHECK;
 /* load_views.c */
 enum status mo_load_views(struct run *run, struct mo_load *l, struct error *err) MUST_CHECK;
 /* What there is to do for accounts at the end of all (load_end.c). */

@@ -20,9 +20,9 @@ static enum status make_one(void *ctx, struct run *run, struct mo_conn *c, size_
 	const struct mo_load *l = m->l;
 	bson_iter_t at;
 
-	if (l->park && mo_ttl_of(w->meta.options, &at) && mo_mark_ttl(run, c, &l->mark, w->to, w->meta.options, err))
+	if (mo_ttl_of(w->meta.options, &at) && mo_mark_ttl(run, c, &l->mark, w->to, w->meta.options, err))
 		return err->code;
-	if (!mo_create_collection(run, c, l->where.database, w->place, &w->meta, l->park, err))
+	if (!mo_create_collection(run, c, l->where.database, w->place, &w->meta, err))
 		return ST_OK;
 	if (mo_conn_code(err) != MO_NAMESPACE_EXISTS)
 		return err->code;
@@ -59,7 +59,7 @@ static enum status check_collections(struct run *run, struct mo_load *l, struct 
 	if (mo_list(run, l->conn, &l->where, false, &there, err))
 		return err->code;
 	for (size_t i = 0; i < l->wish.items && l->wish.mode != MO_LOAD_ROWS; i++)
-		if (l->wish.item[i].meta.kind != MO_VIEW && mo_check_made(&l->wish.item[i], &there, l->park, err))
+		if (l->wish.item[i].meta.kind != MO_VIEW && mo_check_made(&l->wish.item[i], &there, err))
 			return err->code;
 	return mo_find_documents(&l->wish, &there, err);
 }

@@ -101,14 +101,17 @@ static const char *shown(const struct mo_wanted *w) { return w->meta.name; }
 
 /* ---- rights ---- */
 
-static bool has_ttl(const struct mo_wish *w)
+/* A time is set by collMod: that of a collection always, that of an index by an exchange. */
+static bool needs_coll_mod(const struct mo_planner *pl)
 {
 	bson_iter_t at;
 
-	for (size_t i = 0; i < w->items; i++)
-		for (size_t k = 0; k < w->item[i].meta.indexes; k++)
-			if (mo_ttl_of(w->item[i].meta.index[k], &at))
-				return true;
+	for (size_t i = 0; i < pl->wish.items && pl->wish.mode != MO_LOAD_ROWS; i++) {
+		const struct mo_meta *m = &pl->wish.item[i].meta;
+
+		if (pl->s->replaces ? mo_ttl_has(m) : mo_ttl_of(m->options, &at))
+			return true;
+	}
 	return false;
 }
 
@@ -166,7 +169,7 @@ static void check_rights(struct mo_planner *pl)
 	} all[] = {
 		{"find", true}, {"insert", true}, {"update", true}, {"remove", true}, {"listCollections", true}, {"createCollection", true},
 		{"dropCollection", true}, {"createIndex", makes}, {"listIndexes", makes},
-		{"renameCollectionSameDB", pl->s->replaces != NULL}, {"collMod", has_series(&pl->wish) || (pl->s->replaces && has_ttl(&pl->wish))},
+		{"renameCollectionSameDB", pl->s->replaces != NULL}, {"collMod", has_series(&pl->wish) || needs_coll_mod(pl)},
 		{"bypassDocumentValidation", has_option(&pl->wish, "validator")},
 	};
 	CLEANUP(buf_release) struct buf lack = BUF_INIT;
@@ -291,22 +294,51 @@ static enum status check_there(struct run *run, struct mo_planner *pl, struct er
 
 /* ---- what may surprise ---- */
 
-static void warn_ttl(struct mo_planner *pl)
+static void put_name(struct buf *names, size_t n, const char *name)
 {
-	size_t n = 0;
-	bson_iter_t at;
-	CLEANUP(buf_release) struct buf names = BUF_INIT;
+	if (n <= TTL_SHOWN)
+		buf_printf(names, "%s%s", names->len ? ", " : "", name);
+	else if (n == TTL_SHOWN + 1)
+		buf_puts(names, " and others");
+}
 
-	if (pl->q->scratch || *pl->where.suffix || pl->wish.mode == MO_LOAD_ROWS)
-		return;
-	for (size_t i = 0; i < pl->wish.items; i++)
-		for (size_t k = 0; k < pl->wish.item[i].meta.indexes; k++)
-			if (mo_ttl_of(pl->wish.item[i].meta.index[k], &at) && n++ < TTL_SHOWN)
-				buf_printf(&names, "%s%s", names.len ? ", " : "", shown(&pl->wish.item[i]));
+/* What is there acts all the time. */
+static enum status warn_ttl_there(struct run *run, struct mo_planner *pl, struct error *err)
+{
+	CLEANUP(mo_listing_release) struct mo_listing there = MO_LISTING_INIT;
+	CLEANUP(buf_release) struct buf names = BUF_INIT;
+	size_t n = 0;
+
+	if (mo_list(run, pl->c, &pl->where, true, &there, err))
+		return err->code;
+	for (size_t i = 0; i < pl->wish.items; i++) {
+		const struct mo_listed *is = mo_listed_named(&there, pl->wish.item[i].to);
+
+		if (is && mo_ttl_has(&is->meta))
+			put_name(&names, ++n, is->meta.name);
+	}
 	if (n)
-		plan_line(&pl->p->warnings, "TTL indexes act as soon as they are made: the server deletes what is past its time in %s%s; restore beside the live"
-				 " collections, or set ttlMonitorEnabled=false on the server, to look at it first", buf_str(&names),
-			     n > TTL_SHOWN ? " and others" : "");
+		plan_line(&pl->p->warnings, "TTL acts while documents are loaded: the server deletes what is past its time in %s; restore into another database, or set"
+				 " ttlMonitorEnabled=false on the server, to look at it first", buf_str(&names));
+	return ST_OK;
+}
+
+static enum status warn_ttl(struct run *run, struct mo_planner *pl, struct error *err)
+{
+	CLEANUP(buf_release) struct buf names = BUF_INIT;
+	size_t n = 0;
+
+	if (pl->q->scratch || *pl->where.suffix)
+		return ST_OK;
+	if (pl->wish.mode == MO_LOAD_ROWS)
+		return warn_ttl_there(run, pl, err);
+	for (size_t i = 0; i < pl->wish.items; i++)
+		if (mo_ttl_has(&pl->wish.item[i].meta))
+			put_name(&names, ++n, shown(&pl->wish.item[i]));
+	if (n)
+		plan_line(&pl->p->warnings, "TTL acts as soon as everything is loaded: the server deletes what is past its time in %s; restore beside the live collections"
+				 " (time series cannot be), or set ttlMonitorEnabled=false on the server, to look at it first", buf_str(&names));
+	return ST_OK;
 }
 
 static const struct mo_wanted *renamed(const struct mo_wish *w, const char *name)
@@ -366,7 +398,8 @@ enum status mo_check_scope(struct run *run, struct mo_planner *pl, struct error 
 		check_aside(pl);
 	if (pl->wish.mode != MO_LOAD_DATABASE && check_there(run, pl, err))
 		return err->code;
-	warn_ttl(pl);
+	if (warn_ttl(run, pl, err))
+		return err->code;
 	warn_views(pl);
 	return check_room(run, pl, err);
 }

@@ -73,21 +73,36 @@ static enum status has_room(const bson_t *b, const char *what, struct error *err
 	return b->len < INT32_MAX / 2 ? ST_OK : error_set(err, ST_BAD, "the definition of %s is too large", what);
 }
 
-enum status mo_create_collection(struct run *run, struct mo_conn *c, const char *database, const char *name, const struct mo_meta *m, bool park,
-				 struct error *err)
+enum status mo_create_collection(struct run *run, struct mo_conn *c, const char *database, const char *name, const struct mo_meta *m, struct error *err)
 {
 	CLEANUP(mo_doc_release) bson_t command = BSON_INITIALIZER;
-	CLEANUP(mo_doc_release) bson_t parked = BSON_INITIALIZER;
-	bson_iter_t at;
+	CLEANUP(mo_doc_release) bson_t all = BSON_INITIALIZER;
 
-	BSON_APPEND_UTF8(&command, "create", name);
-	mo_create_options(m, &command);
-	if (has_room(&command, name, err))
+	BSON_APPEND_UTF8(&all, "create", name);
+	mo_create_options(m, &all);
+	if (has_room(&all, name, err))
 		return err->code;
-	park = park && mo_ttl_of(&command, &at);
-	if (park)
-		mo_ttl_park(&command, &parked);
-	return mo_change(run, c, database, park ? &parked : &command, err) ? error_add(err, "making %s.%s", database, name) : ST_OK;
+	mo_ttl_leave_out(&all, &command);
+	return mo_change(run, c, database, &command, err) ? error_add(err, "making %s.%s", database, name) : ST_OK;
+}
+
+static enum status seen(void *ctx, const bson_t *doc UNUSED, struct error *err UNUSED)
+{
+	*(bool *)ctx = true;
+	return ST_OK;
+}
+
+enum status mo_collection_exists(struct run *run, struct mo_conn *c, const char *database, const char *name, bool *exists, struct error *err)
+{
+	CLEANUP(mo_doc_release) bson_t command = BSON_INITIALIZER;
+	bson_t filter;
+
+	*exists = false;
+	BSON_APPEND_INT32(&command, "listCollections", 1);
+	BSON_APPEND_DOCUMENT_BEGIN(&command, "filter", &filter);
+	BSON_APPEND_UTF8(&filter, "name", name);
+	bson_append_document_end(&command, &filter);
+	return mo_conn_each(run, c, database, &command, seen, exists, err);
 }
 
 enum status mo_drop_place(struct run *run, struct mo_conn *c, const struct mo_where *w, struct error *err)
@@ -142,20 +157,21 @@ static enum status differs(const struct mo_wanted *w, const struct mo_meta *aske
 	return error_hint(err, "Restore into a server that has them, or leave it out with --exclude-table %s.", w->meta.name);
 }
 
-enum status mo_check_made(const struct mo_wanted *w, const struct mo_listing *l, bool park, struct error *err)
+enum status mo_check_made(const struct mo_wanted *w, const struct mo_listing *l, struct error *err)
 {
 	const struct mo_listed *made = mo_listed_named(l, w->to);
-	CLEANUP(mo_doc_release) bson_t parked = BSON_INITIALIZER;
-	struct mo_meta asked = w->meta;
-	bson_iter_t at;
+	CLEANUP(mo_doc_release) bson_t asked_for = BSON_INITIALIZER;
+	CLEANUP(mo_doc_release) bson_t shown = BSON_INITIALIZER;
+	struct mo_meta asked = w->meta, is;
 
 	if (!made)
 		return error_set(err, ST_SERVER, "%s is not there, though the server said that it made it", w->place);
-	if (park && mo_ttl_of(asked.options, &at)) {
-		mo_ttl_park(asked.options, &parked);
-		asked.options = &parked;
-	}
-	return differs(w, &asked, &made->meta, err);
+	is = made->meta;
+	mo_ttl_leave_out(asked.options, &asked_for);
+	mo_ttl_leave_out(is.options, &shown);
+	asked.options = &asked_for;
+	is.options = &shown;
+	return differs(w, &asked, &is, err);
 }
 
 enum status mo_find_documents(struct mo_wish *w, const struct mo_listing *l, struct error *err)

@@ -32,7 +32,7 @@ static enum status finish(struct run *run, struct mo_load *l, struct error *err)
 		return err->code;
 	if (mo_load_accounts(run, l, err))
 		return err->code;
-	if (failpoint("mongodb.load.end.before", err))
+	if (failpoint("mongodb.load.end.before", err) || mo_load_times(run, l, err))
 		return err->code;
 	return mo_mark_set(run, l->conn, &l->mark, "complete", err);
 }

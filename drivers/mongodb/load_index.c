@@ -150,32 +150,16 @@ static bool one_field(const bson_t *index, const char **field)
 	return true;
 }
 
-/* The index is there, so that this is quick. Only told: whether they can be counted changes nothing. */
+/* The index is there, so that this is quick. */
 static enum status tell_expired(struct run *run, const struct mo_load *l, struct mo_conn *c, const struct mo_wanted *w, const bson_t *index,
 				struct error *err)
 {
-	CLEANUP(mo_doc_release) bson_t command = BSON_INITIALIZER;
-	CLEANUP(mo_doc_release) bson_t reply;
 	const char *field = NULL, *name = mo_look_str(index, "name");
-	int64_t seconds = mo_look_num(index, "expireAfterSeconds", 0);
-	bson_t query, range;
-	CLEANUP(error_release) struct error why = ERROR_INIT;
+	CLEANUP(cstr_release) char *what = xasprintf("the TTL index %s", name ? name : "");
 
-	if (!one_field(index, &field) || seconds < 0 || seconds >= MO_TTL_PARKED)
+	if (!one_field(index, &field))
 		return ST_OK;
-	BSON_APPEND_UTF8(&command, "count", w->place);
-	BSON_APPEND_DOCUMENT_BEGIN(&command, "query", &query);
-	bson_append_document_begin(&query, field, -1, &range);
-	BSON_APPEND_DATE_TIME(&range, "$lt", run_now(run).us / 1000 - seconds * 1000);
-	bson_append_document_end(&query, &range);
-	bson_append_document_end(&command, &query);
-	if (mo_conn_command(run, c, l->where.database, &command, &reply, &why))
-		return mo_conn_lost(&why) ? error_move(err, &why) : ST_OK;
-	int64_t n = mo_look_num(&reply, "n", 0);
-	if (n > 0)
-		notes_add(l->e->notes, "%s.%s: %" PRId64 " documents are past the time of the TTL index %s, so that the server deletes them now",
-			  l->where.database, w->place, n, name ? name : "");
-	return ST_OK;
+	return mo_tell_expired(run, l, c, w->place, field, mo_look_num(index, "expireAfterSeconds", 0), what, err);
 }
 
 static enum status tell_all_expired(struct run *run, const struct mo_load *l, struct mo_conn *c, const struct mo_wanted *w, struct error *err)

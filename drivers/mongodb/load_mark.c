@@ -9,24 +9,11 @@ static enum status failed(const struct mo_mark *m, struct error *err)
 	return error_add(err, "the state of this restore in %s." MO_RUN_PREFIX "%s", m->database, m->run);
 }
 
-static enum status seen(void *ctx, const bson_t *doc UNUSED, struct error *err UNUSED)
-{
-	*(bool *)ctx = true;
-	return ST_OK;
-}
-
 enum status mo_mark_exists(struct run *run, struct mo_conn *c, const struct mo_mark *m, bool *exists, struct error *err)
 {
-	CLEANUP(mo_doc_release) bson_t command = BSON_INITIALIZER;
 	CLEANUP(cstr_release) char *name = collection_of(m);
-	bson_t filter;
 
-	*exists = false;
-	BSON_APPEND_INT32(&command, "listCollections", 1);
-	BSON_APPEND_DOCUMENT_BEGIN(&command, "filter", &filter);
-	BSON_APPEND_UTF8(&filter, "name", name);
-	bson_append_document_end(&command, &filter);
-	return mo_conn_each(run, c, m->database, &command, seen, exists, err) ? failed(m, err) : ST_OK;
+	return mo_collection_exists(run, c, m->database, name, exists, err) ? failed(m, err) : ST_OK;
 }
 
 enum status mo_mark_make(struct run *run, struct mo_conn *c, const struct mo_mark *m, const struct load_scope_plan *s, struct error *err)
@@ -134,7 +121,10 @@ enum status mo_mark_each(struct run *run, struct mo_conn *c, const struct mo_mar
 	return mo_conn_each(run, c, m->database, &command, fn, ctx, err) ? failed(m, err) : ST_OK;
 }
 
-enum status mo_mark_forget(struct run *run, struct mo_conn *c, const struct mo_mark *m, const char *begin, struct error *err)
+/* As put_range and put_id_filter. */
+typedef void filter_fn(bson_t *to, const char *key, const char *id);
+
+static enum status forget(struct run *run, struct mo_conn *c, const struct mo_mark *m, filter_fn *filter, const char *id, struct error *err)
 {
 	CLEANUP(mo_doc_release) bson_t command = BSON_INITIALIZER;
 	CLEANUP(cstr_release) char *name = collection_of(m);
@@ -143,11 +133,16 @@ enum status mo_mark_forget(struct run *run, struct mo_conn *c, const struct mo_m
 	BSON_APPEND_UTF8(&command, "delete", name);
 	BSON_APPEND_ARRAY_BEGIN(&command, "deletes", &deletes);
 	BSON_APPEND_DOCUMENT_BEGIN(&deletes, "0", &one);
-	put_range(&one, "q", begin);
+	filter(&one, "q", id);
 	BSON_APPEND_INT32(&one, "limit", 0);
 	bson_append_document_end(&deletes, &one);
 	bson_append_array_end(&command, &deletes);
 	return mo_change(run, c, m->database, &command, err) ? failed(m, err) : ST_OK;
+}
+
+enum status mo_mark_forget(struct run *run, struct mo_conn *c, const struct mo_mark *m, const char *begin, struct error *err)
+{
+	return forget(run, c, m, put_range, begin, err);
 }
 
 enum status mo_mark_drop(struct run *run, struct mo_conn *c, const struct mo_mark *m, struct error *err)
@@ -176,6 +171,13 @@ static enum status put_ttl(struct run *run, struct mo_conn *c, const struct mo_m
 enum status mo_mark_ttl(struct run *run, struct mo_conn *c, const struct mo_mark *m, const char *collection, const bson_t *b, struct error *err)
 {
 	return put_ttl(run, c, m, MO_MARK_TTL, collection, b, err);
+}
+
+enum status mo_mark_no_ttl(struct run *run, struct mo_conn *c, const struct mo_mark *m, const char *collection, struct error *err)
+{
+	CLEANUP(cstr_release) char *id = xasprintf(MO_MARK_TTL "%s:", collection);
+
+	return forget(run, c, m, put_id_filter, id, err);
 }
 
 enum status mo_mark_aside_ttl(struct run *run, struct mo_conn *c, const struct mo_mark *m, const char *collection, const bson_t *b,

@@ -19,7 +19,7 @@ static enum status make_view(struct run *run, struct mo_load *l, const struct mo
 
 	if (has && !l->resumed)
 		return error_set(err, ST_REFUSED, "%s.%s is there meanwhile", l->where.database, w->place);
-	return has ? ST_OK : mo_create_collection(run, l->conn, l->where.database, w->place, &w->meta, false, err);
+	return has ? ST_OK : mo_create_collection(run, l->conn, l->where.database, w->place, &w->meta, err);
 }
 
 static enum status make_all(struct run *run, struct mo_load *l, const struct mo_listing *there, bool *made, struct error *err)
@@ -52,7 +52,7 @@ enum status mo_load_views(struct run *run, struct mo_load *l, struct error *err)
 	if (st || mo_list(run, l->conn, &l->where, false, &there, err))
 		return err->code;
 	for (size_t i = 0; i < l->wish.items; i++)
-		if (l->wish.item[i].meta.kind == MO_VIEW && mo_check_made(&l->wish.item[i], &there, false, err))
+		if (l->wish.item[i].meta.kind == MO_VIEW && mo_check_made(&l->wish.item[i], &there, err))
 			return err->code;
 	return ST_OK;
 }

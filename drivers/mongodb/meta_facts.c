@@ -179,9 +179,12 @@ static bool is_of_servers(const char *key)
 	return one_of(key, names);
 }
 
+/* That of a clustered collection is its option, which some versions list with the index, too. */
+static bool is_of_clustered(const char *key) { return is_of_servers(key) || !strcmp(key, "expireAfterSeconds"); }
+
 void mo_index_facts(const bson_t *index, struct buf *to)
 {
-	put_facts(index, is_of_servers, to);
+	put_facts(index, bson_has_field(index, "clustered") ? is_of_clustered : is_of_servers, to);
 }
 
 void mo_options_facts(const struct mo_meta *m, struct buf *to)

@@ -76,12 +76,12 @@ static enum status check_beside(const struct command *x, const struct mo_meta *m
 	return error_hint(err, "Restore into another database, with --rename %s=NAME.", x->place->wish.scope);
 }
 
-static enum status read_back(const struct command *x, const struct mo_meta *m, bool park, struct error *err)
+static enum status read_back(const struct command *x, const struct mo_meta *m, struct error *err)
 {
 	CLEANUP(mo_listing_release) struct mo_listing there = MO_LISTING_INIT;
 	const struct mo_wanted w = {.meta = *m, .to = x->name, .place = x->collection};
 
-	return mo_list(x->run, x->c, &x->place->where, false, &there, err) ? err->code : mo_check_made(&w, &there, park, err);
+	return mo_list(x->run, x->c, &x->place->where, false, &there, err) ? err->code : mo_check_made(&w, &there, err);
 }
 
 /* A view that was dumped, and is made again further on in the log, may have the name of a collection that was there before it. */
@@ -103,9 +103,9 @@ static enum status is_view_of_restore(const struct command *x, bool *is, struct 
 }
 
 /* Only an attempt that was cut off can have made a collection that is not known here; a view may have been dumped. */
-static enum status make(const struct command *x, const struct mo_meta *m, bool park, struct error *err)
+static enum status make(const struct command *x, const struct mo_meta *m, struct error *err)
 {
-	if (!mo_create_collection(x->run, x->c, x->place->where.database, x->collection, m, park, err))
+	if (!mo_create_collection(x->run, x->c, x->place->where.database, x->collection, m, err))
 		return ST_OK;
 	if (mo_conn_code(err) != MO_NAMESPACE_EXISTS)
 		return err->code;
@@ -117,38 +117,43 @@ static enum status make(const struct command *x, const struct mo_meta *m, bool p
 		return error_set(err, ST_REFUSED, "the collection %s.%s is there meanwhile", x->place->where.database, x->collection);
 	if (mo_drop_collection(x->run, x->c, x->place->where.database, x->collection, err))
 		return err->code;
-	return mo_create_collection(x->run, x->c, x->place->where.database, x->collection, m, park, err);
+	return mo_create_collection(x->run, x->c, x->place->where.database, x->collection, m, err);
+}
+
+/* The time of a collection is only written down, as that of what was dumped: it is set at the end. b: what says it, or that there is none. */
+static enum status note_time(const struct command *x, const char *collection, const bson_t *b, struct error *err)
+{
+	bson_iter_t at;
+
+	return mo_ttl_of(b, &at) ? mo_mark_ttl(x->run, x->c, &x->place->mark, collection, b, err)
+				 : mo_mark_no_ttl(x->run, x->c, &x->place->mark, collection, err);
 }
 
 static enum status run_create(const struct command *x, struct error *err)
 {
 	CLEANUP(mo_meta_release) struct mo_meta m = MO_META_INIT;
-	const struct mo_load *l = x->r->l;
-	bson_iter_t at;
 
 	take_meta(x, &m);
-	const bool park = l->park && m.kind != MO_VIEW;
-	if (check_beside(x, &m, err))
-		return err->code;
-	if (park && mo_ttl_of(m.options, &at) && mo_mark_ttl(x->run, x->c, &x->place->mark, x->name, m.options, err))
-		return err->code;
-	return make(x, &m, park, err) || read_back(x, &m, park, err) ? err->code : ST_OK;
+	return check_beside(x, &m, err) || note_time(x, x->name, m.options, err) || make(x, &m, err) || read_back(x, &m, err) ? err->code : ST_OK;
 }
 
 /* ---- others ---- */
 
-/* The time of a collection itself is parked as that of an index. */
+static enum status run_drop(const struct command *x, struct error *err)
+{
+	return mo_mark_no_ttl(x->run, x->c, &x->place->mark, x->name, err) ? err->code : send_as_is(x, x->to->command, err);
+}
+
 static enum status run_coll_mod(const struct command *x, struct error *err)
 {
-	CLEANUP(mo_doc_release) bson_t parked = BSON_INITIALIZER;
-	bson_iter_t at;
+	CLEANUP(mo_doc_release) bson_t others = BSON_INITIALIZER;
 
-	if (!x->r->l->park || !mo_ttl_of(x->to->command, &at))
+	if (!bson_has_field(x->to->command, "expireAfterSeconds"))
 		return send_as_is(x, x->to->command, err);
-	if (mo_mark_ttl(x->run, x->c, &x->place->mark, x->name, x->to->command, err))
+	if (note_time(x, x->name, x->to->command, err))
 		return err->code;
-	mo_ttl_park(x->to->command, &parked);
-	return send_as_is(x, &parked, err);
+	mo_ttl_leave_out(x->to->command, &others);
+	return bson_count_keys(&others) > 1 ? send_as_is(x, &others, err) : ST_OK;
 }
 
 /* Servers take that command inside applyOps only. */
@@ -168,33 +173,39 @@ static enum status run_empty(const struct command *x, struct error *err)
 	return send_as_is(x, &command, err);
 }
 
-/* The recorded time of a collection goes where it goes. */
+/* The time of a collection goes where it goes. It stands under both names while the rename is on its way, which an attempt that was cut off has done or
+ * not: behind it there is nothing to move any more. */
+static enum status move_time(const struct command *x, const char *collection, const char *from, const char *target, struct error *err)
+{
+	CLEANUP(mo_doc_release) bson_t noted = BSON_INITIALIZER;
+	CLEANUP(mo_doc_release) bson_t time = BSON_INITIALIZER;
+	CLEANUP(cstr_release) char *id = xasprintf(MO_MARK_TTL "%s:", from);
+	bool exists = false;
+	bson_iter_t at;
+
+	if (mo_collection_exists(x->run, x->c, x->place->where.database, collection, &exists, err) || !exists ||
+	    mo_mark_get(x->run, x->c, &x->place->mark, id, &noted, err))
+		return err->code;
+	if (bson_iter_init_find(&at, &noted, "seconds"))
+		bson_append_iter(&time, "expireAfterSeconds", -1, &at);
+	return note_time(x, target, &time, err);
+}
+
 static enum status run_rename(const struct command *x, struct error *err)
 {
-	CLEANUP(mo_doc_release) bson_t parked = BSON_INITIALIZER;
 	CLEANUP(cstr_release) char *from = NULL, *target = NULL;
 	const char *to_ns = mo_bson_text_at(x->to->command, "to");
 	struct mo_name old, new;
-	bson_iter_t at;
 
 	if (!mo_name_of(x->collection, &old) || !to_ns || !mo_name_of(to_ns, &new))
 		return error_set(err, ST_FAILED, "a rename without names");
 	(void)mo_where_holds(&x->place->where, old.collection, &from);
 	(void)mo_where_holds(&x->place->where, new.collection, &target);
-	if (x->r->l->park && from && target) {
-		CLEANUP(cstr_release) char *id = xasprintf(MO_MARK_TTL "%s:", from);
-
-		if (mo_mark_get(x->run, x->c, &x->place->mark, id, &parked, err))
-			return err->code;
-		if (bson_iter_init_find(&at, &parked, "seconds")) {
-			CLEANUP(mo_doc_release) bson_t recorded = BSON_INITIALIZER;
-
-			bson_append_iter(&recorded, "expireAfterSeconds", -1, &at);
-			if (mo_mark_ttl(x->run, x->c, &x->place->mark, target, &recorded, err))
-				return err->code;
-		}
-	}
-	return send_as_is(x, x->to->command, err);
+	if (from && target && move_time(x, old.collection, from, target, err))
+		return err->code;
+	if (send_as_is(x, x->to->command, err))
+		return err->code;
+	return from && target ? mo_mark_no_ttl(x->run, x->c, &x->place->mark, from, err) : ST_OK;
 }
 
 static enum status drop_views(const struct command *x, struct error *err)
@@ -222,7 +233,7 @@ enum status mo_replay_run(struct run *run, struct mo_replaying *r, struct mo_con
 	static const struct {
 		const char *verb;
 		enum status (*fn)(const struct command *x, struct error *err);
-	} own[] = {{"create", run_create}, {"collMod", run_coll_mod}, {"emptycapped", run_empty}, {"renameCollection", run_rename}};
+	} own[] = {{"create", run_create}, {"drop", run_drop}, {"collMod", run_coll_mod}, {"emptycapped", run_empty}, {"renameCollection", run_rename}};
 	CLEANUP(command_release) struct command x = {.run = run, .r = r, .c = c, .to = to, .place = mo_replay_place_of(r, to->route)};
 	bson_iter_t at;
 

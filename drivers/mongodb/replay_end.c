@@ -45,9 +45,10 @@ static enum status end_place(struct run *run, struct mo_load *l, size_t i, struc
 	mo_where_release(&l->where);
 	l->where = (struct mo_where){xstrdup(p->where.database), xstrdup(p->where.suffix)};
 	l->mark = p->mark;
+	l->park = l->q->scratch || *p->where.suffix;
 	l->wish.scope = p->wish.scope;
 	wish_of(r, &r->route[i], &l->wish);
-	if (mo_load_indexes(run, l, err) || failpoint("mongodb.replay.end.before", err))
+	if (mo_load_indexes(run, l, err) || failpoint("mongodb.replay.end.before", err) || mo_load_times(run, l, err))
 		return error_add(err, "database %s", p->wish.scope);
 	return mo_mark_set(run, l->conn, &p->mark, "complete", err);
 }

@@ -281,7 +281,7 @@ TEST("MongoDB dump: a digest reads the recorded collections at their place besid
 	make_shop(&s);
 	mo_steps_all(&t, &s, "shop");
 	mo_test_server_insert(&s, "shop", "orders_restore_1a2b3c", "{\"_id\": \"x\", \"a.b\": {\"$numberDouble\": \"NaN\"}}, {\"_id\": 1, \"total\": {\"$numberDecimal\": \"9.90\"}}");
-	mo_test_server_command(&s, "shop", "{\"createIndexes\": \"orders_restore_1a2b3c\", \"indexes\": [{\"key\": {\"at\": 1}, \"name\": \"ttl\", \"expireAfterSeconds\": 2147483647}]}",
+	mo_test_server_command(&s, "shop", "{\"createIndexes\": \"orders_restore_1a2b3c\", \"indexes\": [{\"key\": {\"at\": 1}, \"name\": \"ttl\", \"expireAfterSeconds\": 1500000000}]}",
 			       NULL);
 	mo_test_server_insert(&s, "shop", "drtool_run_1a2b3c", "{\"_id\": \"run\", \"scope\": \"shop\", \"place\": \"shop.*_restore_1a2b3c\"}, {\"_id\": \"ttl:orders:ttl\", \"seconds\": 3600}");
 	const struct recorded r = mo_steps_recorded(&t);

@@ -222,6 +222,8 @@ def test_a_verify_starts_the_mongod_of_path_on_a_socket_of_its_own_as_another_us
     server.store.load("shop", "orders", [{"_id": i, "n": i} for i in range(100)], indexes=[{"v": 2, "key": {"n": 1}, "name": "ttl", "expireAfterSeconds": 60}],
                       options={"validator": {"n": {"$gte": 0}}})
     server.store.load("shop", "v", options={"viewOn": "orders", "pipeline": []})
+    server.store.load("shop", "ts", [{"_id": 1, "control": {}}], options={"timeseries": {"timeField": "t"}, "expireAfterSeconds": 2592000})
+    server.store.load("shop", "flat", [{"_id": 1}], options={"clusteredIndex": {"key": {"_id": 1}, "unique": True, "name": "by"}, "expireAfterSeconds": 3600})
     scratch = mo.temp_dir("scratch")
     scratch.chmod(0o1777)
     path = f"{fake_mongod}:{os.environ['PATH']}"

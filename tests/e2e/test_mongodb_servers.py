@@ -248,6 +248,25 @@ def test_the_script_keeps_every_option_of_a_collection_as_given(mo_script):
     assert [i.get("collation", {}).get("locale") for i in db.german.list_indexes()] == ["de", "de", None]
 
 
+@pytest.mark.parametrize("version, index", [("4.4.29", 67), ("7.0.14", None)])
+def test_the_script_refuses_the_times_that_a_server_refuses(mo_script, version, index):
+    db = client_of(mo_script(version=version)).shop
+    clustered = {"clusteredIndex": {"key": {"_id": 1}, "unique": True, "name": "by"}}
+
+    def code(*command, **more):
+        try:
+            db.command(*command, **more)
+        except OperationFailure as refused:
+            return refused.code
+        return None
+    assert [code("create", "flat", expireAfterSeconds=s, **clustered) for s in (-1, 2147483647, 60)] == [72, 72, None]
+    assert [code("create", "ts", expireAfterSeconds=s, timeseries={"timeField": "t"}) for s in (2147483647, 1500000000)] == [72, None]
+    assert [code("collMod", "flat", expireAfterSeconds=s) for s in (2147483647, "off", 1500000000)] == [72, None, None]
+    assert code("create", "plain", expireAfterSeconds=60) == 72
+    assert [code("createIndexes", "plain", indexes=[{"key": {"a": 1}, "name": "a", "expireAfterSeconds": s}]) for s in (2147483647, 1500000000)][0] == index
+    assert code("createIndexes", "plain", indexes=[{"key": {"b": 1}, "name": "b", "expireAfterSeconds": 2147483648}]) == 67
+
+
 def test_the_script_refuses_what_the_validator_refuses_unless_it_is_passed_by(mo_script):
     db = client_of(mo_script()).shop
     db.create_collection("strict", validator={"n": {"$gt": 0}})

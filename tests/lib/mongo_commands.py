@@ -1,5 +1,7 @@
 """What the scripted server answers to each command. A command is a function of (server, command): a dict, a Batch, or Refused is raised."""
 
+import time
+
 import bson
 import mongo_documents
 import mongo_login
@@ -192,12 +194,37 @@ def list_indexes(server, command):
     of = server.store.need(command.db, command.target)
     if of.kind == "view":
         raise Refused(166, f"Namespace {command.ns} is a view, not a collection")
-    return server.open_cursor(command, command.ns, list(of.indexes), command.part("cursor"))
+    indexes = list(of.indexes)
+    of_all = wire.field(of.options, "expireAfterSeconds")
+    if of_all is not None and server.version_tuple >= (7, 0):
+        indexes = [wire.with_fields(i, {of_all.name: of_all.decode()}) if wire.field(i, "clustered") is not None else i for i in indexes]
+    return server.open_cursor(command, command.ns, indexes, command.part("cursor"))
 
 
 # --- definitions ---
 
+def check_time(seconds, most, code=72):
+    """Documents of a time series or a clustered collection expire at no time before 1970; 4.4 says so of indexes, too."""
+    if seconds is None or seconds == "off":
+        return
+    if isinstance(seconds, str) or seconds < 0:
+        raise Refused(code, "TTL index 'expireAfterSeconds' option cannot be less than 0")
+    if seconds > most:
+        raise Refused(code, "TTL index 'expireAfterSeconds' option must be within an acceptable range, try a lower number")
+
+
+def check_collection_time(options, seconds):
+    if seconds is not None and wire.field(options, "timeseries") is None and wire.field(options, "clusteredIndex") is None:
+        raise Refused(72, "'expireAfterSeconds' is only supported on time-series collections or when the 'clusteredIndex' option is specified")
+    check_time(seconds, time.time())
+
+
+def check_index_time(server, seconds, code):
+    check_time(seconds, time.time() if server.version_tuple < (5, 0) else (1 << 31) - 1, code)
+
+
 def create(server, command):
+    check_collection_time(command.raw, command.get("expireAfterSeconds"))
     parts = [e.bytes for e in wire.elements(command.raw) if e.name in CREATE and e.name not in ("idIndex", "temp", "flags")]
     if command.field("viewOn") is not None and command.field("capped") is not None:
         raise Refused(72, "the 'viewOn' and 'capped' options cannot be used together")
@@ -214,6 +241,8 @@ def create_indexes(server, command):
         unknown = [e.name for e in wire.elements(index) if e.name not in INDEX_OPTIONS]
         if unknown and not loose:
             raise Refused(197, f"The field '{unknown[0]}' is not valid for an index specification.")
+        given = wire.field(index, "expireAfterSeconds")
+        check_index_time(server, given and given.decode(), 67)
         index = wire.document_of(e.bytes for e in wire.elements(index) if e.name not in unknown and e.name not in ("ns", "background"))
         if wire.field(index, "name") is not None and wire.field(index, "name").decode() == "_id_":
             continue
@@ -239,7 +268,9 @@ def coll_mod(server, command):
     of = server.store.need(command.db, command.target)
     change = {e.name: e.decode() for e in wire.elements(command.raw) if e.name in CREATE}
     index = command.get("index")
+    check_collection_time(of.options, change.get("expireAfterSeconds"))
     if index is not None:
+        check_index_time(server, index.get("expireAfterSeconds"), 72)
         name = index.pop("name", None)
         key = index.pop("keyPattern", None)
         at = of.index_named(name) if name else next((i for i, one in enumerate(of.indexes) if wire.field(one, "key").decode() == key), None)
