@@ -7,6 +7,7 @@
 #define ALL_IDS_BELOW ((uint64_t)20000) /* documents: below, every _id is looked at */
 #define SAMPLES_A_RANGE ((uint64_t)40)
 #define MOST_SAMPLES ((uint64_t)100000)
+#define SAMPLE_BYTES ((size_t)8 << 20) /* beyond, every second sample is left out */
 
 static void reading_free(struct mo_reading *r)
 {
@@ -69,7 +70,9 @@ static enum status ask_size(struct run *run, struct mo_dump *d, const char *coll
 
 struct sample {
 	bson_value_t *value;
-	size_t n;
+	size_t n, room, bytes;
+	uint64_t seen, every; /* every: which of those seen are kept */
+	uint64_t asked;
 };
 
 static void sample_release(struct sample *s)
@@ -79,16 +82,47 @@ static void sample_release(struct sample *s)
 	free(s->value);
 }
 
-static enum status take_id(void *ctx, const bson_t *doc, struct error *err UNUSED)
+static size_t size_of(const bson_value_t *v)
+{
+	size_t bytes = 0;
+
+	(void)mo_border_can_be(v, &bytes);
+	return sizeof *v + bytes;
+}
+
+static void keep_every_second(struct sample *s)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < s->n; i++)
+		if (i % 2) {
+			s->bytes -= size_of(&s->value[i]);
+			bson_value_destroy(&s->value[i]);
+		} else {
+			s->value[kept++] = s->value[i];
+		}
+	s->n = kept;
+	s->every *= 2;
+}
+
+static enum status take_id(void *ctx, const bson_t *doc, struct error *err)
 {
 	struct sample *s = ctx;
+	size_t bytes;
 	bson_iter_t at;
 
-	if (!mo_look(doc, "_id", &at))
+	if (s->seen++ >= s->asked)
+		return error_set(err, ST_SERVER, "the server gave more than the %" PRIu64 " that were asked for", s->asked);
+	if ((s->seen - 1) % s->every || !mo_look(doc, "_id", &at) || !mo_border_can_be(bson_iter_value(&at), &bytes))
 		return ST_OK;
-	if ((s->n & (s->n - 1)) == 0)
-		s->value = xrealloc(s->value, (s->n ? s->n * 2 : 1) * sizeof *s->value);
-	bson_value_copy(bson_iter_value(&at), &s->value[s->n++]);
+	if (s->n == s->room) {
+		s->room = s->room ? s->room * 2 : 64;
+		s->value = xrealloc(s->value, s->room * sizeof *s->value);
+	}
+	bson_value_copy(bson_iter_value(&at), &s->value[s->n]);
+	s->bytes += size_of(&s->value[s->n++]);
+	if (s->bytes > SAMPLE_BYTES)
+		keep_every_second(s);
 	return ST_OK;
 }
 
@@ -129,15 +163,19 @@ static void put_ids(bson_t *command, const struct mo_reading *r, bool all, uint6
 static enum status find_borders(struct run *run, struct mo_dump *d, struct mo_reading *r, const struct size *s, uint64_t ranges, struct error *err)
 {
 	CLEANUP(mo_doc_release) bson_t command = BSON_INITIALIZER;
-	CLEANUP(sample_release) struct sample sample = {NULL, 0};
 	CLEANUP(error_release) struct error refused = ERROR_INIT;
+	const bool all = s->documents < ALL_IDS_BELOW;
 	const uint64_t samples = min_u64(min_u64(ranges * SAMPLES_A_RANGE, MOST_SAMPLES), s->documents / 25);
+	CLEANUP(sample_release) struct sample sample = {.every = 1, .asked = all ? 2 * ALL_IDS_BELOW : samples}; /* twice: some are just being added */
 
-	put_ids(&command, r, s->documents < ALL_IDS_BELOW, samples);
+	put_ids(&command, r, all, samples);
 	if (mo_conn_each(run, d->c, mo_dump_scope(d)->where.database, &command, take_id, &sample, &refused)) {
-		if (mo_conn_lost(&refused) || !mo_conn_code(&refused))
+		const bool too_many = sample.seen > sample.asked;
+
+		if (!too_many && (mo_conn_lost(&refused) || !mo_conn_code(&refused)))
 			return error_move(err, &refused);
-		notes_tell(d->e->notes, "collection %s is read in one go: the server refused a sample of it (%s)", r->shown, error_text(&refused));
+		notes_tell(d->e->notes, "collection %s is read in one go: %s (%s)", r->shown, too_many ? "no sample of it can be had" : "the server refused a sample of it",
+			   error_text(&refused));
 		return ST_OK;
 	}
 	mo_ranges_choose(sample.value, sample.n, true, (size_t)ranges, &r->ranges);

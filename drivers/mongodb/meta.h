@@ -96,6 +96,8 @@ struct mo_ranges {
 };
 #define MO_RANGES_INIT {0}
 void mo_ranges_release(struct mo_ranges *r);
+/* Whether a value is of a type and a length that a border may have; bytes: of what it points to. */
+bool mo_border_can_be(const bson_value_t *v, size_t *bytes);
 int mo_type_class(bson_type_t t); /* -1: _id cannot be of it, or its order is nothing to cut by */
 /* Borders for about `count` ranges out of sampled values of _id; none (the collection is read in one go) where most are of no one class. The
  * samples are put in order here for classes whose order needs no collation (numbers, ObjectId, dates, binary, timestamps); strings: sorted is

@@ -138,38 +138,45 @@ static bool decimal_as_double(const bson_value_t *v, double *d)
 	return isfinite(*d);
 }
 
+bool mo_border_can_be(const bson_value_t *v, size_t *bytes)
+{
+	if (!class_of((int)v->value_type))
+		return false;
+	switch (v->value_type) {
+	case BSON_TYPE_UTF8:
+		*bytes = v->value.v_utf8.len;
+		break;
+	case BSON_TYPE_SYMBOL:
+		*bytes = v->value.v_symbol.len;
+		break;
+	case BSON_TYPE_DOCUMENT:
+		*bytes = v->value.v_doc.data_len;
+		break;
+	case BSON_TYPE_BINARY:
+		*bytes = v->value.v_binary.data_len;
+		break;
+	default:
+		*bytes = 0;
+		break;
+	}
+	return *bytes <= BORDER_MOST;
+}
+
 /* Copies what can be a border. Infinities and what is no number would divide nothing. */
 static bool border_of(const bson_value_t *v, bson_value_t *to)
 {
+	size_t bytes;
 	double d;
 
-	switch (v->value_type) {
-	case BSON_TYPE_DECIMAL128:
-		if (!decimal_as_double(v, &d))
-			return false;
-		*to = (bson_value_t){.value_type = BSON_TYPE_DOUBLE, .value.v_double = d};
+	if (!mo_border_can_be(v, &bytes) || (v->value_type == BSON_TYPE_DOUBLE && !isfinite(v->value.v_double)))
+		return false;
+	if (v->value_type != BSON_TYPE_DECIMAL128) {
+		bson_value_copy(v, to);
 		return true;
-	case BSON_TYPE_DOUBLE:
-		if (!isfinite(v->value.v_double))
-			return false;
-		break;
-	case BSON_TYPE_UTF8:
-	case BSON_TYPE_SYMBOL:
-		if (v->value.v_utf8.len > BORDER_MOST)
-			return false;
-		break;
-	case BSON_TYPE_DOCUMENT:
-		if (v->value.v_doc.data_len > BORDER_MOST)
-			return false;
-		break;
-	case BSON_TYPE_BINARY:
-		if (v->value.v_binary.data_len > BORDER_MOST)
-			return false;
-		break;
-	default:
-		break;
 	}
-	bson_value_copy(v, to);
+	if (!decimal_as_double(v, &d))
+		return false;
+	*to = (bson_value_t){.value_type = BSON_TYPE_DOUBLE, .value.v_double = d};
 	return true;
 }
 

@@ -3,6 +3,7 @@
 #include "tests/conformance/mongodb_script.h"
 #include "tests/conformance/mongodb_steps.h"
 #include "tests/lib/test.h"
+#include "util/fs.h"
 #include "util/thread.h"
 
 static struct run run = RUN_INIT;
@@ -308,6 +309,51 @@ TEST("MongoDB dump: a collection without an index of _id is read in one go, howe
 	s.params.split_above = 10000;
 	mo_steps_start(&t, &s, "shop");
 	CHECK_INT(mo_steps_object(&t, "orders")->units, 1);
+	mo_steps_release(&t);
+	mo_test_server_stop(&s);
+}
+
+TEST("MongoDB dump: a server that gives more _id than were asked for is read in one go, and that is said")
+{
+	struct mo_test_server s;
+	static struct mo_steps t;
+	CLEANUP(buf_release) struct buf faults = BUF_INIT;
+
+	/* The second aggregate is that of the sample: 240 of 31457 documents. */
+	mo_test_script_start(&s, "{" SET("") ", \"stream\": {\"shop.orders\": {\"mb\": 3, \"document\": 100}}}");
+	buf_puts(&faults, "[{\"command\": \"aggregate\", \"n\": 2, \"reply\": {\"ok\": 1, \"cursor\": {\"id\": {\"$numberLong\": \"0\"}, \"ns\": \"shop.orders\", \"firstBatch\": [");
+	for (int i = 0; i < 1000; i++)
+		buf_printf(&faults, "%s{\"_id\": %d}", i ? ", " : "", i * 31);
+	buf_puts(&faults, "]}}}]");
+	mo_test_script_faults(&s, buf_str(&faults));
+	s.params.split_above = 1 << 20;
+	mo_steps_start(&t, &s, "shop");
+	CHECK_INT(mo_steps_object(&t, "orders")->units, 1);
+	CHECK(mo_test_server_noted(&s, "collection shop.orders is read in one go"));
+	mo_steps_release(&t);
+	mo_test_server_stop(&s);
+}
+
+TEST("MongoDB dump: of long _id a part is enough to divide a collection evenly")
+{
+	struct mo_test_server s;
+	static struct mo_steps t;
+	CLEANUP(buf_release) struct buf script = BUF_INIT;
+	enum { DOCUMENTS = 6000, LENGTH = 3000 };
+
+	buf_puts(&script, "{" SET("") ", \"data\": {\"shop\": {\"orders\": {\"documents\": [");
+	for (int i = 0; i < DOCUMENTS; i++)
+		buf_printf(&script, "%s{\"_id\": \"%0*d\"}", i ? ", " : "", LENGTH, i);
+	buf_puts(&script, "]}}}}");
+	CLEANUP(cstr_release) char *file = xasprintf("%s/long_ids.json", test_dir());
+	struct error err = ERROR_INIT;
+	CHECK_OK(fs_write_file(file, 0600, script.data, script.len, &err), err);
+	mo_test_script_start(&s, file);
+	s.params.split_above = 4 << 20;
+	mo_steps_all(&t, &s, "shop");
+	const struct mo_kept_object *o = mo_steps_object(&t, "orders");
+	CHECK_INT(o->count, DOCUMENTS);
+	CHECK_INT(o->units, 10); /* 9 of 2 MiB, and what is no string */
 	mo_steps_release(&t);
 	mo_test_server_stop(&s);
 }

@@ -461,3 +461,11 @@ def test_no_secret_is_in_argv_logs_manifests_or_evidence(make_mo_server, drtool)
         for path in folder.rglob("*"):
             if path.is_file():
                 assert b"sparrow-9" not in path.read_bytes(), path
+
+
+def test_id_values_of_many_kilobytes_take_no_memory(script, drtool):
+    server = script()
+    server.store.load("shop", "wide", ({"_id": {"n": i, "text": "x" * 100_000}} for i in range(3000)))
+    result, peak = fault.measured(drtool, "backup", server.url("shop"), "--name", "shop", "--split-above", "10MiB")
+    assert result.code == 0, result
+    assert peak < 200, f"{peak} MiB"
