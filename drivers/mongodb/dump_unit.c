@@ -41,6 +41,20 @@ static void put_hint(const struct mo_reading *r, bson_t *command)
 	bson_append_document_end(command, &hint);
 }
 
+/* Whatever the server takes for granted: through mongos, `available` would give documents that were moved to another shard a second time. */
+static void put_concern(const struct mo_dump *d, const struct mo_reading *r, bson_t *command)
+{
+	bson_t concern;
+
+	if (r->at_moment) {
+		mo_moment_concern(&d->moment, command);
+		return;
+	}
+	BSON_APPEND_DOCUMENT_BEGIN(command, "readConcern", &concern);
+	BSON_APPEND_UTF8(&concern, "level", "local");
+	bson_append_document_end(command, &concern);
+}
+
 enum status mo_unit_read(struct run *run, struct mo_conn *c, const struct mo_dump *d, const struct dump_unit *u, struct row_sink *rows,
 			 struct error *err)
 {
@@ -59,8 +73,7 @@ enum status mo_unit_read(struct run *run, struct mo_conn *c, const struct mo_dum
 		BSON_APPEND_BOOL(&command, "noCursorTimeout", true);
 	if (r->raw_data)
 		BSON_APPEND_BOOL(&command, "rawData", true);
-	if (r->at_moment)
-		mo_moment_concern(&d->moment, &command);
+	put_concern(d, r, &command);
 	if (mo_conn_each(run, c, d->scope[d->at].where.database, &command, give_row, &g, err))
 		return mo_moment_lost(err, r->shown);
 	/* A cursor on a collection that is gone ends without an error. */

@@ -7,6 +7,7 @@
 #define WINDOW "minSnapshotHistoryWindowInSeconds"
 #define TRIES 5
 #define MAJORITY_WITHIN DURATION_SECONDS(10)
+#define TO_COME 86400u /* seconds */
 
 void mo_moment_release(struct mo_moment *m)
 {
@@ -88,9 +89,23 @@ enum status mo_moment_reads(struct run *run, struct mo_conn *c, const struct mo_
 	return ST_OK;
 }
 
+/* A server that looks at the time it is asked for refuses one that is still to come. Others imitate the protocol and give what is there. */
+static enum status keeps_to_time(struct run *run, struct mo_conn *c, const struct mo_moment *m, const char *database, const char *collection, bool *keeps,
+				 struct error *err)
+{
+	CLEANUP(error_release) struct error refused = ERROR_INIT;
+	const struct mo_moment to_come = {.has = true, .t = m->t + TO_COME, .i = 1};
+
+	if (try_read(run, c, &to_come, database, collection, &refused, err))
+		return err->code;
+	*keeps = refused.code != ST_OK;
+	return ST_OK;
+}
+
 enum status mo_moment_take(struct run *run, struct mo_conn *c, const char *database, const char *collection, struct mo_moment *m, struct error *err)
 {
 	CLEANUP(error_release) struct error refused = ERROR_INIT;
+	bool keeps = false;
 
 	mo_moment_release(m);
 	if (failpoint("mongodb.snapshot", err))
@@ -106,10 +121,14 @@ enum status mo_moment_take(struct run *run, struct mo_conn *c, const char *datab
 		if ((tries && run_sleep(run, DURATION_MS(200), err)) || newest(run, c, m, err) ||
 		    (m->has && try_read(run, c, m, database, collection, &refused, err)))
 			return err->code;
+	if (m->has && !refused.code && keeps_to_time(run, c, m, database, collection, &keeps, err))
+		return err->code;
 	if (!m->has)
 		m->why_not = xstrdup("the server does not tell the time of its last write");
 	else if (refused.code)
 		m->why_not = xasprintf("the server refused to read at one moment (%s)", error_text(&refused));
+	else if (!keeps)
+		m->why_not = xstrdup("the server does not keep to the time that it is asked for");
 	m->has = !m->why_not;
 	return ST_OK;
 }

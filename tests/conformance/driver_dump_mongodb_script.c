@@ -32,7 +32,7 @@ TEST("MongoDB dump of a set: every cursor of all databases reads at one time, wh
 	CLEANUP(cstr_release) char *at = xasprintf("\"atClusterTime\" : { \"$timestamp\" : { \"t\" : %.*s, \"i\" : %s } }", (int)strcspn(t.scope.position, ":"),
 						   t.scope.position, strchr(t.scope.position, ':') + 1);
 	CHECK_INT(mo_test_script_asked(&s, "find", at), 2); /* the one that tried it, and that of the documents */
-	CHECK_INT(mo_test_script_asked(&s, "find", "atClusterTime"), 2);
+	CHECK_INT(mo_test_script_asked(&s, "find", "atClusterTime"), 3); /* and one of a time to come */
 	CHECK_INT(t.scope.snapshot.us / 1000000, strtoll(t.scope.position, NULL, 10));
 	CHECK(mo_test_server_noted(&s, "all collections are of one moment"));
 	CHECK(!mo_steps_has(&t.info.not_contained, "one moment"));
@@ -86,6 +86,31 @@ static void check_no_moment(const char *script, const char *why)
 TEST("MongoDB dump of a set that refuses to read at one moment goes on without, and says why")
 {
 	check_no_moment("{" SET(", \"snapshot\": 246") ", " SHOP "}", "the server refused to read at one moment");
+}
+
+TEST("MongoDB dump of a server that takes the time of a read and gives what is there now is of no one moment, and says why")
+{
+	check_no_moment("{" SET(", \"snapshot\": \"ignored\"") ", " SHOP "}", "the server does not keep to the time that it is asked for");
+	check_no_moment("{\"settings\": {\"role\": \"mongos\", \"snapshot\": \"ignored\"}, " SHOP "}", "the server does not keep to the time that it is asked for");
+}
+
+TEST("MongoDB dump of a server that takes the time of a read and gives what is there now has the oplog where there is one")
+{
+	struct mo_test_server s;
+	static struct mo_steps t;
+
+	mo_test_script_start(&s, "{" SET(", \"snapshot\": \"ignored\", \"oplog\": 1000") ", " SHOP "}");
+	mo_steps_all(&t, &s, "shop");
+	CHECK(t.info.has_log);
+	CHECK(!t.scope.position);
+	CHECK(!mo_steps_has(&t.info.not_contained, "one moment"));
+	mo_steps_release(&t);
+	mo_test_server_stop(&s);
+}
+
+TEST("MongoDB dump without one moment: documents that a shard still has after they were moved are not read twice")
+{
+	check_no_moment("{\"settings\": {\"role\": \"mongos\", \"version\": \"4.4.29\", \"wire\": 9, \"orphans\": true}, " SHOP "}", "version 4.4.29");
 }
 
 TEST("MongoDB dump of a set before 5.0 goes on without one moment, and says why")
@@ -252,7 +277,7 @@ static void check_capped(const char *version, bool at_moment)
 
 	mo_test_script_start(&s, script);
 	mo_steps_all(&t, &s, "shop");
-	CHECK_INT(mo_test_script_asked(&s, "find", "atClusterTime"), at_moment ? 4 : 3); /* the one that tried it, the capped one tried, orders, log */
+	CHECK_INT(mo_test_script_asked(&s, "find", "atClusterTime"), at_moment ? 5 : 4); /* the two that tried it, the capped one tried, orders, log */
 	CHECK(mo_steps_has(&t.info.not_contained, "log: capped collections") == !at_moment);
 	mo_steps_release(&t);
 	mo_test_server_stop(&s);

@@ -68,8 +68,9 @@ class Cursor:
 class Script:
     """One server, on a port of its own where none is given. Settings may be changed while it runs; members of one replica set share a store.
 
-    role: "primary", "secondary" or "mongos"; set_name None: a standalone. majority: a Timestamp, else the store's time. snapshot: True, or
-    the error that refuses a read at one moment. hello, build_info: fields put over the usual ones, None takes one away.
+    role: "primary", "secondary" or "mongos"; set_name None: a standalone. majority: a Timestamp, else the store's time. snapshot: True, the
+    error that refuses a read at one moment, or "ignored": the time is asked for in vain. orphans: without a readConcern documents are given twice, as
+    by shards that still have what was moved. hello, build_info: fields put over the usual ones, None takes one away.
     oplog: how many entries local.oplog.rs holds; 0: there is none. Writes are in it from then on; store.elect() is another primary.
     missing: commands that this server does not know. account: the authInfo of connectionStatus. disk: (total, used) bytes of dbStats.
     accounts: {"DATABASE.USER": PASSWORD}, who may log in by SCRAM-SHA-256; nobody has to.
@@ -77,8 +78,8 @@ class Script:
     """
 
     SETTINGS = {"set_name": None, "role": "primary", "hosts": None, "primary": None, "version": "7.0.14", "wire": 21, "majority": None,
-                "snapshot": True, "sessions": True, "max_document": 16 << 20, "max_message": 48000000, "max_batch": 100000, "hello": {},
-                "build_info": {}, "oplog": 0, "missing": (), "account": {}, "disk": (1 << 40, 1 << 30), "accounts": {}, "behind": None}
+                "snapshot": True, "orphans": False, "sessions": True, "max_document": 16 << 20, "max_message": 48000000,
+                "max_batch": 100000, "hello": {}, "build_info": {}, "oplog": 0, "missing": (), "account": {}, "disk": (1 << 40, 1 << 30), "accounts": {}, "behind": None}
 
     def __init__(self, store=None, log=None, port=0, **settings):
         self.store = store or mongo_store.Store()
@@ -162,6 +163,8 @@ class Script:
             return None
         if not self.set_name and self.role != "mongos":
             raise Refused(123, "node needs to be a replica set member to use read concern level snapshot")
+        if self.snapshot == "ignored":
+            return None
         if self.snapshot is not True:
             raise Refused(self.snapshot, "this server reads at no moment")
         at = concern.get("atClusterTime", self.store.timestamp)
