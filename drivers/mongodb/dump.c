@@ -228,10 +228,14 @@ enum status mo_dump_open(struct run *run, const struct endpoint *e, const struct
 void mo_dump_close(void *dump)
 {
 	struct mo_dump *d = dump;
+	struct mo_conn *c;
 
+	/* A silent server keeps a goodbye for a while, and an interrupt must not wait for that. */
 	mutex_lock(&d->life);
-	mo_conn_freep(&d->c);
+	c = d->c;
+	d->c = NULL;
 	mutex_unlock(&d->life);
+	mo_conn_freep(&c);
 	mo_dump_readings_release(d);
 	for (size_t i = 0; i < d->scopes; i++) {
 		free(d->scope[i].name);

@@ -1,5 +1,7 @@
 /* What a dump promises where no real server of the tests can show it: one moment of a replica set, views, time series, errors of the
  * server. Against the scripted server, which answers as MongoDB's manual says. */
+#include <stdatomic.h>
+
 #include "tests/conformance/mongodb_script.h"
 #include "tests/conformance/mongodb_steps.h"
 #include "tests/lib/test.h"
@@ -231,6 +233,64 @@ TEST("MongoDB dump: an interrupted worker ends at once, also while the server is
 	CHECK_INT(mo_steps_read(&t, NULL, &err), ST_CANCELLED);
 	thread_join(&thread);
 	error_release(&err);
+	mo_steps_release(&t);
+	mo_test_server_stop(&s);
+}
+
+struct closing {
+	struct mo_steps *t;
+	atomic_bool closed;
+};
+
+static void close_dump(void *arg)
+{
+	struct closing *c = arg;
+
+	mo_dump_close(c->t->dump);
+	c->t->dump = NULL;
+	atomic_store(&c->closed, true);
+}
+
+/* How often somebody has said goodbye, asked over a session that stays. */
+static size_t goodbyes(struct mo_conn *c)
+{
+	static const char name[] = "\"endSessions\"";
+	CLEANUP(mo_doc_release) bson_t command = BSON_INITIALIZER;
+	CLEANUP(mo_doc_release) bson_t reply;
+	struct error err = ERROR_INIT;
+	size_t n = 0;
+
+	BSON_APPEND_INT32(&command, "script", 1);
+	CHECK_OK(mo_conn_command(&run, c, "admin", &command, &reply, &err), err);
+	char *json = bson_as_relaxed_extended_json(&reply, NULL);
+	for (const char *at = json; (at = strstr(at, name)); at += strlen(name))
+		n++;
+	bson_free(json);
+	return n;
+}
+
+TEST("MongoDB dump: an interrupt does not wait for a dump that is closing while the server is silent")
+{
+	struct mo_test_server s;
+	static struct mo_steps t;
+	struct closing closing = {&t, false};
+	struct thread thread = THREAD_INIT;
+	struct error err = ERROR_INIT;
+	struct mo_conn *c = NULL;
+
+	mo_test_script_start(&s, "{" SET("") ", " SHOP "}");
+	CHECK_OK(mo_steps_open(&t, &s, "shop", &err), err);
+	CHECK_OK(mo_conn_open(&run, &s.e, MO_WRITE, &c, &err), err);
+	/* The first goodbye is that of the session that says so. */
+	mo_test_script_faults(&s, "[{\"command\": \"endSessions\", \"n\": 2, \"delay\": 600}]");
+	CHECK_OK(thread_start(&thread, "close", close_dump, &closing, &err), err);
+	while (goodbyes(c) < 2)
+		CHECK_OK(run_sleep(&run, DURATION_MS(10), &err), err);
+	mo_interrupt_dump(t.dump);
+	(void)goodbyes(c);
+	CHECK(!atomic_load(&closing.closed));
+	thread_join(&thread);
+	mo_conn_freep(&c);
 	mo_steps_release(&t);
 	mo_test_server_stop(&s);
 }
