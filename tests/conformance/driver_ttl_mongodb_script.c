@@ -142,7 +142,7 @@ TEST("MongoDB TTL: a restore under its own name that has to set the time of a co
 {
 	struct two t;
 
-	two_start(&t, both,
+	two_start(&t, flat,
 		  "{\"settings\": {\"account\": {\"authenticatedUsers\": [{\"user\": \"u\", \"db\": \"admin\"}], \"authenticatedUserPrivileges\": [{\"resource\":"
 		  " {\"db\": \"shop\", \"collection\": \"\"}, \"actions\": [\"find\", \"insert\", \"update\", \"remove\", \"listCollections\", \"createCollection\","
 		  " \"dropCollection\", \"createIndex\", \"listIndexes\"]}]}}}");
