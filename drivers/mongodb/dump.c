@@ -142,7 +142,7 @@ static enum status take_moment(struct run *run, struct mo_dump *d, struct dump_i
 	for (size_t i = 0; i < d->scopes; i++) {
 		if (mo_dump_find_later(run, d, &d->scope[i], err))
 			return err->code;
-		mo_dump_limits(&d->scope[i], &info->not_contained);
+		mo_dump_limits(&d->scope[i], d->span.has, &info->not_contained);
 	}
 	if (d->c->server.mongos)
 		strlist_add(&info->not_contained, "how collections are divided among the shards: a restore makes them without");

@@ -90,8 +90,9 @@ enum status mo_log_begin(struct run *run, struct mo_dump *d, struct scope_info *
 enum status mo_log_read(struct run *run, struct mo_conn *c, struct mo_dump *d, struct row_sink *rows, struct error *err) MUST_CHECK;
 enum status mo_log_end(struct mo_dump *d, const struct entry_sink *entries, struct error *err) MUST_CHECK;
 
-/* dump_limits.c: which collections cannot be read at the moment; and what the backup will not have of this database, as sentences. */
+/* dump_limits.c: which collections cannot be read at the moment; and what the backup will not have of this database, as sentences
+ * (log: it has the log of what is done meanwhile). */
 enum status mo_dump_find_later(struct run *run, struct mo_dump *d, struct mo_scope *s, struct error *err) MUST_CHECK;
-void mo_dump_limits(const struct mo_scope *s, struct strlist *to);
+void mo_dump_limits(const struct mo_scope *s, bool log, struct strlist *to);
 
 #endif

@@ -32,7 +32,7 @@ enum status mo_dump_find_later(struct run *run, struct mo_dump *d, struct mo_sco
 	return ST_OK;
 }
 
-void mo_dump_limits(const struct mo_scope *s, struct strlist *to)
+void mo_dump_limits(const struct mo_scope *s, bool log, struct strlist *to)
 {
 	CLEANUP(strlist_release) struct strlist encrypted = STRLIST_INIT;
 
@@ -45,6 +45,8 @@ void mo_dump_limits(const struct mo_scope *s, struct strlist *to)
 	}
 	add_sentence(&s->listing.not_taken, s->name, "collections of the server itself", to);
 	add_sentence(&s->listing.of_runs, s->name, "what restores made, set aside or keep their state in", to);
+	add_sentence(&s->listing.unfinished, s->name,
+		     log ? "indexes that were being built, which a restore makes only if that was done before the backup ended" : "indexes that were being built", to);
 	add_sentence(&s->later, s->name, "capped collections, which this version cannot read at the moment of the backup, so that their documents are later ones", to);
 	add_sentence(&encrypted, s->name, "encrypted fields (Queryable Encryption), which servers do not take back as such", to);
 }

@@ -169,6 +169,8 @@ static enum status take_index(void *ctx, const bson_t *doc, struct error *err)
 	CLEANUP(buf_release) struct buf facts = BUF_INIT;
 	bson_t recorded;
 
+	if (mo_unfinished_index(doc))
+		return ST_OK;
 	if (!index)
 		return error_set(err, ST_SERVER, "the server lists an index without a name");
 	as_recorded(t, t->at->name, index, doc, &recorded);
@@ -180,7 +182,6 @@ static enum status take_index(void *ctx, const bson_t *doc, struct error *err)
 
 static enum status give_collection(struct taking *t, const struct found *f, struct error *err)
 {
-	CLEANUP(mo_doc_release) bson_t command = BSON_INITIALIZER;
 	CLEANUP(buf_release) struct buf facts = BUF_INIT;
 	const bool series = !strcmp(f->type, "timeseries");
 	bson_t options;
@@ -192,8 +193,7 @@ static enum status give_collection(struct taking *t, const struct found *f, stru
 	if (give(t, series ? "time series" : "collection", f->name, buf_str(&facts), err))
 		return err->code;
 	t->at = f;
-	BSON_APPEND_UTF8(&command, "listIndexes", f->collection);
-	return mo_conn_each(t->run, t->c, t->where->database, &command, take_index, t, err);
+	return mo_each_index(t->run, t->c, t->where->database, f->collection, take_index, t, err);
 }
 
 static enum status take_all(struct taking *t, struct error *err)

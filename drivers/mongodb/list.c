@@ -20,6 +20,7 @@ void mo_listing_release(struct mo_listing *l)
 	strlist_release(&l->not_taken);
 	strlist_release(&l->runs);
 	strlist_release(&l->of_runs);
+	strlist_release(&l->unfinished);
 	*l = (struct mo_listing)MO_LISTING_INIT;
 }
 
@@ -149,18 +150,69 @@ static void choose(struct listing *k)
 
 /* ---- indexes ---- */
 
-static enum status take_index(void *ctx, const bson_t *doc, struct error *err UNUSED)
+struct asking {
+	mo_doc_fn *fn;
+	void *ctx;
+	bool any;
+};
+
+static enum status pass_on(void *ctx, const bson_t *doc, struct error *err)
 {
-	mo_meta_add_index(ctx, doc);
-	return ST_OK;
+	struct asking *a = ctx;
+
+	a->any = true;
+	return a->fn(a->ctx, doc, err);
 }
 
-static enum status list_indexes(struct run *run, struct mo_conn *c, const char *database, struct mo_listed *one, bool *gone, struct error *err)
+static enum status ask(struct run *run, struct mo_conn *c, const char *database, const char *collection, bool tell, struct asking *a, struct error *err)
 {
 	CLEANUP(mo_doc_release) bson_t command = BSON_INITIALIZER;
 
-	BSON_APPEND_UTF8(&command, "listIndexes", one->collection);
-	if (!mo_conn_each(run, c, database, &command, take_index, &one->meta, err))
+	BSON_APPEND_UTF8(&command, "listIndexes", collection);
+	if (tell)
+		BSON_APPEND_BOOL(&command, "includeBuildUUIDs", true);
+	return mo_conn_each(run, c, database, &command, pass_on, a, err);
+}
+
+enum status mo_each_index(struct run *run, struct mo_conn *c, const char *database, const char *collection, mo_doc_fn *fn, void *ctx, struct error *err)
+{
+	const bool tell = c->server.version >= 40400 && (!c->server.product || strcmp(c->server.product, "FerretDB"));
+	struct asking a = {fn, ctx, false};
+
+	if (!ask(run, c, database, collection, tell, &a, err))
+		return ST_OK;
+	/* Products that pass for MongoDB may refuse to be asked so. */
+	if (!tell || a.any || !mo_conn_code(err) || mo_conn_code(err) == MO_NAMESPACE_NOT_FOUND)
+		return err->code;
+	error_release(err);
+	return ask(run, c, database, collection, false, &a, err);
+}
+
+const char *mo_unfinished_index(const bson_t *doc) { return bson_has_field(doc, "buildUUID") ? mo_look_str(doc, "spec.name") : NULL; }
+
+struct indexing {
+	struct mo_listing *l;
+	struct mo_meta *meta;
+};
+
+static enum status take_index(void *ctx, const bson_t *doc, struct error *err UNUSED)
+{
+	struct indexing *x = ctx;
+	const char *name = mo_unfinished_index(doc);
+
+	if (name)
+		strlist_take(&x->l->unfinished, xasprintf("%s.%s", x->meta->name, name));
+	else
+		mo_meta_add_index(x->meta, doc);
+	return ST_OK;
+}
+
+static enum status list_indexes(struct run *run, struct mo_conn *c, const char *database, struct mo_listing *l, struct mo_listed *one, bool *gone,
+				struct error *err)
+{
+	struct indexing x = {l, &one->meta};
+
+	if (!mo_each_index(run, c, database, one->collection, take_index, &x, err))
 		return ST_OK;
 	if (mo_conn_code(err) != MO_NAMESPACE_NOT_FOUND)
 		return error_add(err, "the indexes of collection %s.%s", database, one->collection);
@@ -177,7 +229,7 @@ static enum status list_all_indexes(struct run *run, struct mo_conn *c, const ch
 		bool gone = false;
 
 		if (l->item[i].meta.kind != MO_VIEW)
-			st = list_indexes(run, c, database, &l->item[i], &gone, err);
+			st = list_indexes(run, c, database, l, &l->item[i], &gone, err);
 		if (gone)
 			listed_release(&l->item[i]);
 		else

@@ -18,6 +18,7 @@ struct mo_listing {
 	struct strlist not_taken; /* names of what a backup does not take and has to say */
 	struct strlist runs;      /* of restores whose state is in the database: "1a2b3c" */
 	struct strlist of_runs;   /* collections that these runs made or set aside, and their states */
+	struct strlist unfinished; /* indexes that were being built, as far as the server says so: "collection.index". They are in no meta */
 };
 #define MO_LISTING_INIT {0}
 void mo_listing_release(struct mo_listing *l);
@@ -26,6 +27,12 @@ bool mo_is_capped(const struct mo_listed *l);
 /* The item with this meta.name; NULL. */
 struct mo_listed *mo_listed_named(const struct mo_listing *l, const char *name);
 enum status mo_list(struct run *run, struct mo_conn *c, const struct mo_where *w, bool indexes, struct mo_listing *l, struct error *err) MUST_CHECK;
+
+/* The answer of listIndexes, one by one. Usually it shows indexes that are being built like others; MongoDB from 4.4 on is asked to show them as
+ * {spec: INDEX, buildUUID: UUID}. mo_unfinished_index: the name of such a one, borrowed; NULL: it is one that is there. */
+enum status mo_each_index(struct run *run, struct mo_conn *c, const char *database, const char *collection, mo_doc_fn *fn, void *ctx,
+			  struct error *err) MUST_CHECK;
+const char *mo_unfinished_index(const bson_t *doc);
 
 /* A run of restore keeps its state in the database that it changes, in the collection drtool_run_<run>: it is there from the first change until
  * everything is in its final place and nothing is set aside. Names of collections with the suffix of such a run are the run's own. */

@@ -114,6 +114,18 @@ static enum status put_index(struct mo_meta *m, const bson_t *spec, struct error
 	return ST_OK;
 }
 
+static enum status take_index_out(struct mo_meta *m, const bson_t *spec, struct error *err)
+{
+	const char *name = mo_bson_text_at(spec, "name");
+
+	if (!name)
+		return error_set(err, ST_BAD, "an index without name or key");
+	for (size_t i = m->indexes; i-- > 0;)
+		if (is_named(m->index[i], name) && !is_of_id(m->index[i]))
+			remove_index(m, i);
+	return ST_OK;
+}
+
 /* ---- commands ---- */
 
 typedef enum status apply_fn(struct mo_indexes *x, const struct mo_oplog_entry *e, const char *collection, struct error *err);
@@ -156,23 +168,36 @@ static enum status apply_create_indexes(struct mo_indexes *x, const struct mo_op
 	return it ? put_index(&it->meta, spec, err) : ST_OK;
 }
 
-static enum status apply_commit_build(struct mo_indexes *x, const struct mo_oplog_entry *e, const char *collection, struct error *err)
+typedef enum status index_fn(struct mo_meta *m, const bson_t *spec, struct error *err);
+
+static enum status each_of_build(struct mo_indexes *x, const struct mo_oplog_entry *e, const char *collection, index_fn *fn, struct error *err)
 {
 	struct mo_indexed *it = find_item(x, e->database, collection);
 	bson_iter_t member, each;
 
 	if (!bson_iter_init_find(&member, &e->o, "indexes") || !BSON_ITER_HOLDS_ARRAY(&member) || !bson_iter_recurse(&member, &each))
-		return error_set(err, ST_BAD, "commitIndexBuild without indexes");
+		return error_set(err, ST_BAD, "%s without indexes", e->command);
 	while (it && bson_iter_next(&each)) {
 		const struct mo_raw raw = mo_raw_of(&each);
 		bson_t spec;
 
 		if (raw.type != BSON_TYPE_DOCUMENT || !mo_raw_inside(&raw, &spec))
 			return error_set(err, ST_BAD, "an index that is no document");
-		if (put_index(&it->meta, &spec, err))
+		if (fn(&it->meta, &spec, err))
 			return err->code;
 	}
 	return ST_OK;
+}
+
+static enum status apply_commit_build(struct mo_indexes *x, const struct mo_oplog_entry *e, const char *collection, struct error *err)
+{
+	return each_of_build(x, e, collection, put_index, err);
+}
+
+/* Lists of indexes have those too that are being built: what begins or ends in vain is none, until it is committed. */
+static enum status apply_no_index(struct mo_indexes *x, const struct mo_oplog_entry *e, const char *collection, struct error *err)
+{
+	return each_of_build(x, e, collection, take_index_out, err);
 }
 
 static void drop_indexes(struct mo_meta *m, const char *name, const bson_t *key)
@@ -331,6 +356,8 @@ static enum status apply(struct mo_indexes *x, const struct mo_oplog_entry *e, s
 		{"create", apply_create},
 		{"drop", apply_drop},
 		{"createIndexes", apply_create_indexes},
+		{"startIndexBuild", apply_no_index},
+		{"abortIndexBuild", apply_no_index},
 		{"commitIndexBuild", apply_commit_build},
 		{"dropIndexes", apply_drop_indexes},
 		{"dropIndex", apply_drop_indexes},

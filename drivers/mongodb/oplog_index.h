@@ -20,7 +20,7 @@ struct mo_indexes {
 void mo_indexes_release(struct mo_indexes *x);
 /* A collection as it was dumped; m is copied. Views have no indexes and are passed over. */
 void mo_indexes_add(struct mo_indexes *x, const char *database, const struct mo_meta *m);
-/* What an operation of the log changes here: createIndexes, commitIndexBuild, dropIndexes, collMod, create, drop, dropDatabase, renameCollection,
+/* What an operation of the log changes here: createIndexes, startIndexBuild, commitIndexBuild, abortIndexBuild, dropIndexes, collMod, create, drop, dropDatabase, renameCollection,
  * convertToCapped; all others nothing. Given again in the same order they end with the same. ST_BAD where one of these is of another form than in the
  * oplog: it names the entry. */
 enum status mo_indexes_apply(struct mo_indexes *x, const struct mo_oplog_entry *e, struct error *err) MUST_CHECK;

@@ -289,6 +289,46 @@ def test_a_damaged_log_or_collection_ends_a_restore_before_anything_is_changed(s
     assert "before anything was changed" in done.err and list(target.store.databases["shop"]) == ["orders"], done
 
 
+# --- indexes that are being built ---
+
+@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize("ends", ["abort", "commit", None])
+@pytest.mark.parametrize("begins", ["before the log", "before the list"])
+def test_an_index_that_was_being_built_when_it_was_listed_is_made_where_its_build_was_committed(server, drtool, mo_script, begins, ends, told):
+    if not told and (begins, ends) == ("before the log", None):
+        pytest.skip("such a server does not tell it from one that is there")
+    index = {"v": 2, "key": {"text": 1}, "name": "text", "unique": True}
+
+    def build(step):
+        return lambda _: server.store.build("shop", "orders", step, index)
+
+    for n in () if told else range(1, 20, 2):  # it refuses to tell, and is asked as usual
+        server.fault("listIndexes", ns="shop.orders", n=n, error=40415)
+    if begins == "before the log":
+        build("start")(None)
+    else:
+        server.fault("listCollections", n=2, call=build("start"))
+    if ends:
+        server.fault("find", ns="shop.orders", call=build(ends))
+    backup(drtool, server)
+    assert told == ("orders.text: indexes that were being built" in json.dumps(drtool.manifest("shop")["not_contained"]))
+    target = mo_script(set_name="rs1")
+    drtool.ok("restore", "shop", "--into", target.url())
+    made = {wire.field(one, "name").decode() for one in target.store.find("shop", "orders").indexes}
+    assert made == {"_id_", "mail", *(["text"] if ends == "commit" else [])}
+
+
+def test_an_index_that_is_being_built_is_not_in_a_backup_of_one_moment_which_says_so(drtool, mo_script):
+    server = mo_script(set_name="rs0")
+    server.store.load("shop", "orders", [{"_id": 1}])
+    server.store.build("shop", "orders", "start", {"v": 2, "key": {"n": 1}, "name": "n"})
+    drtool.ok("backup", server.url("shop"), "--name", "shop", *FLAGS)
+    assert "database shop, orders.n: indexes that were being built" in json.dumps(drtool.manifest("shop")["not_contained"])
+    target = mo_script(set_name="rs1")
+    drtool.ok("restore", "shop", "--into", target.url(), "--compare")
+    assert [wire.field(one, "name").decode() for one in target.store.find("shop", "orders").indexes] == ["_id_"]
+
+
 # --- a replay that is cut off ---
 
 @needs_failpoints

@@ -35,7 +35,7 @@ KNOWN = {
     "createIndexes": {"indexes", "ignoreUnknownIndexOptions", "commitQuorum", "rawData"},
     "collMod": CREATE | {"index", "timeseriesBucketsMayHaveMixedSchemaData"},
     "listCollections": {"filter", "nameOnly", "authorizedCollections", "cursor", "rawData"},
-    "listIndexes": {"cursor", "rawData"},
+    "listIndexes": {"cursor", "rawData", "includeBuildUUIDs"},
     "renameCollection": {"to", "dropTarget"},
 }
 # How a collection that may have buckets of mixed schema is shown.
@@ -198,7 +198,11 @@ def list_indexes(server, command):
     of_all = wire.field(of.options, "expireAfterSeconds")
     if of_all is not None and server.version_tuple >= (7, 0):
         indexes = [wire.with_fields(i, {of_all.name: of_all.decode()}) if wire.field(i, "clustered") is not None else i for i in indexes]
-    return server.open_cursor(command, command.ns, indexes, command.part("cursor"))
+    built = of.building
+    if command.get("includeBuildUUIDs"):
+        own = wire.raw({"buildUUID": bson.binary.Binary(of.uuid.bytes, 4)})
+        built = [wire.document_of([b"\x03spec\0" + index, own[4:-1]]) for index in built]
+    return server.open_cursor(command, command.ns, [*indexes, *built], command.part("cursor"))
 
 
 # --- definitions ---

@@ -38,7 +38,7 @@ class Collection:
     def __init__(self, name, kind="collection", options=None, born=(0, 0)):
         self.name, self.kind, self.options, self.born = name, kind, options or wire.raw({}), born
         self.uuid = uuid.uuid4()
-        self.indexes = []
+        self.indexes, self.building = [], []
         self.slots, self.by_id = [], {}
         self.frozen = self.mixed = False
         self.kept = {}
@@ -263,6 +263,15 @@ class Store:
         if not self.databases[db]:
             del self.databases[db]
         return found
+
+    def build(self, db, name, step, *indexes):
+        """step: "start", "commit" or "abort" of a build of indexes, dicts, that takes its time."""
+        of, given = self.need(db, name), [wire.raw(index) for index in indexes]
+        of.building = given if step == "start" else []
+        for index in given if step == "commit" else ():
+            of.add_index(index)
+        parts = [wire.raw({"indexBuildUUID": bson.binary.Binary(of.uuid.bytes, 4), "indexes": list(indexes)})[4:-1]]
+        self.note_command(db, {f"{step}IndexBuild": name}, b"".join(parts), of.uuid)
 
     def rename(self, source, target, drop_target=False):
         """source, target: (db, name)."""

@@ -83,6 +83,20 @@ TEST("indexes that the log makes are added, one by one and by a build that is co
 	CHECK_STR(printed(x.item[0].meta.index[2]), "{'v':{'$numberInt':'2'},'key':{'b':{'$numberInt':'-1'}},'name':'b_-1','unique':true}");
 }
 
+TEST("an index that was being built when it was listed is none until its build is committed, and none when that ends in vain")
+{
+	CLEANUP(mo_indexes_release) struct mo_indexes x = MO_INDEXES_INIT;
+
+	dumped(&x);
+	APPLY("{'abortIndexBuild': 'c', 'indexBuildUUID': 1, 'indexes': [{'v': 2, 'key': {'a': 1}, 'name': 'a_1'}], 'cause': {'code': 11000}}");
+	CHECK_ALL("shop.c: _id_");
+	add(&x, "d", "[{'key': {'x': 1}, 'name': 'x'}, {'key': {'y': 1}, 'name': 'y'}, {'key': {'z': 1}, 'name': 'z'}]");
+	APPLY("{'startIndexBuild': 'd', 'indexBuildUUID': 2, 'indexes': [{'key': {'x': 1}, 'name': 'x'}, {'key': {'y': 1}, 'name': 'y'}]}");
+	CHECK_ALL("shop.c: _id_; shop.d: z");
+	APPLY("{'commitIndexBuild': 'd', 'indexBuildUUID': 2, 'indexes': [{'key': {'x': 1}, 'name': 'x'}, {'key': {'y': 1}, 'name': 'y'}]}");
+	CHECK_ALL("shop.c: _id_; shop.d: z x y");
+}
+
 TEST("an index that is made again takes the place of the one of its name")
 {
 	CLEANUP(mo_indexes_release) struct mo_indexes x = MO_INDEXES_INIT;
@@ -233,6 +247,8 @@ TEST("commands about indexes of another form than in the oplog are refused with 
 	CHECK_ERR(apply(&x, "shop", "{'createIndexes': 1}", &err), err, ST_BAD, "does not name a collection");
 	CHECK_ERR(apply(&x, "shop", "{'commitIndexBuild': 'c'}", &err), err, ST_BAD, "without indexes");
 	CHECK_ERR(apply(&x, "shop", "{'commitIndexBuild': 'c', 'indexes': [1]}", &err), err, ST_BAD, "no document");
+	CHECK_ERR(apply(&x, "shop", "{'abortIndexBuild': 'c'}", &err), err, ST_BAD, "abortIndexBuild without indexes");
+	CHECK_ERR(apply(&x, "shop", "{'startIndexBuild': 'c', 'indexes': [{'key': {'b': 1}}]}", &err), err, ST_BAD, "without name");
 	CHECK_ERR(apply(&x, "shop", "{'dropIndexes': 'c'}", &err), err, ST_BAD, "which index");
 	CHECK_ERR(apply(&x, "shop", "{'dropIndexes': 'c', 'index': 1}", &err), err, ST_BAD, "which index");
 	CHECK_ERR(apply(&x, "shop", "{'dropIndexes': 'c', 'index': [1]}", &err), err, ST_BAD, "no name");
