@@ -229,7 +229,7 @@ def test_closed_streams_are_no_place_for_data(drtool, shop, closed):
     drtool.ok("check", "shop", "--backup", "all")
 
 
-@pytest.mark.parametrize("limit, value", [(resource.RLIMIT_NOFILE, 16), (resource.RLIMIT_NOFILE, 40), (resource.RLIMIT_FSIZE, 4096), (resource.RLIMIT_NPROC, 1)])
+@pytest.mark.parametrize("limit, value", [(resource.RLIMIT_NOFILE, 16), (resource.RLIMIT_NOFILE, 40), (resource.RLIMIT_FSIZE, 32768), (resource.RLIMIT_NPROC, 1)])
 def test_limits_of_the_process_end_a_backup_clearly(drtool, shop, limit, value):
     drtool.ok("backup", "shop")
     known = drtool.backups("shop")

@@ -291,12 +291,13 @@ def test_a_damaged_log_or_collection_ends_a_restore_before_anything_is_changed(s
 
 # --- indexes that are being built ---
 
-@pytest.mark.parametrize("told", [True, False])
-@pytest.mark.parametrize("ends", ["abort", "commit", None])
-@pytest.mark.parametrize("begins", ["before the log", "before the list"])
+# A server that does not tell such an index from one that is there, and whose log has neither its beginning nor its end, cannot be helped.
+BUILDS = [(begins, ends, told) for begins in ("before the log", "before the list") for ends in ("abort", "commit", None) for told in (True, False)
+          if told or ends or begins != "before the log"]
+
+
+@pytest.mark.parametrize("begins, ends, told", BUILDS)
 def test_an_index_that_was_being_built_when_it_was_listed_is_made_where_its_build_was_committed(server, drtool, mo_script, begins, ends, told):
-    if not told and (begins, ends) == ("before the log", None):
-        pytest.skip("such a server does not tell it from one that is there")
     index = {"v": 2, "key": {"text": 1}, "name": "text", "unique": True}
 
     def build(step):
