@@ -1,5 +1,6 @@
 /* The runner of unit tests: build/<variant>/unit [-l] [PART...]. Every test runs in its own child, so that a crash or a hang is one
- * failure and nothing of one test reaches the next. A PART selects tests whose sentence or file contains it. */
+ * failure and nothing of one test reaches the next. A PART selects tests whose sentence or file contains it; TEST_SHARE=1/2 or 2/2 in the
+ * environment each second one of all, so that two runners share the work. */
 #include "tests/lib/test.h"
 
 #include <errno.h>
@@ -82,6 +83,20 @@ static int by_place(const void *a, const void *b)
 	int files = strcmp(x->file, y->file);
 
 	return files ? files : (x->line > y->line) - (x->line < y->line);
+}
+
+/* share: "2/3": of each three the second. */
+static bool in_share(size_t i, const char *share)
+{
+	unsigned long which, of;
+
+	if (!share || !*share)
+		return true;
+	if (sscanf(share, "%lu/%lu", &which, &of) != 2 || !which || which > of) {
+		fprintf(stderr, "TEST_SHARE=%s: write 1/2, or 2/2\n", share);
+		exit(2);
+	}
+	return i % of == which - 1;
 }
 
 static bool wanted(const struct test *t, char **part)
@@ -193,7 +208,7 @@ int main(int argc UNUSED, char **argv)
 		qsort(all, test_count, sizeof *all, by_place);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	for (i = 0; i < test_count; i++) {
-		if (!wanted(all[i], part))
+		if (!in_share(i, getenv("TEST_SHARE")) || !wanted(all[i], part))
 			continue;
 		if (list_only) {
 			printf("%s:%d: %s\n", all[i]->file, all[i]->line, all[i]->sentence);
