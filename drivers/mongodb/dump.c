@@ -5,6 +5,8 @@
 #include "drivers/mongodb/dump_text.h"
 #include "util/failpoint.h"
 
+#define MOMENT_TRIES 10
+
 /* ---- open ---- */
 
 static enum status check_age(struct run *run, const struct mo_dump *d, struct duration most, struct error *err)
@@ -73,6 +75,8 @@ static enum status open_server(struct run *run, struct mo_dump *d, const struct 
 	return mo_dump_choose(run, d, q, info, err);
 }
 
+static const char *a_database(const struct mo_dump *d) { return d->scopes ? d->scope[0].where.database : "admin"; }
+
 /* A collection to try the moment with. */
 static const char *any_collection(const struct mo_dump *d, const char **database)
 {
@@ -105,6 +109,24 @@ static enum status take_span(struct run *run, struct mo_dump *d, struct error *e
 	return list_all(run, d, err);
 }
 
+/* Between two lists that are alike: so they are those of the moment, and what is made later is none of its. */
+static enum status take_between_lists(struct run *run, struct mo_dump *d, struct error *err)
+{
+	CLEANUP(error_release) struct error difference = ERROR_INIT;
+
+	for (int tries = 0; tries < MOMENT_TRIES; tries++) {
+		const char *database = a_database(d);
+		const char *collection = any_collection(d, &database);
+
+		if (mo_moment_take(run, d->c, database, collection ? collection : "drtool", &d->moment, err) || !d->moment.has ||
+		    mo_dump_relist(run, d, &difference, err))
+			return err->code;
+		if (!difference.code)
+			return ST_OK;
+	}
+	return error_move(err, &difference);
+}
+
 static void tell_no_moment(const struct mo_dump *d, struct dump_info *info)
 {
 	const struct mo_server *s = &d->c->server;
@@ -120,24 +142,20 @@ static void tell_no_moment(const struct mo_dump *d, struct dump_info *info)
 /* Lists first: what is made or dropped from then on is found at the end of each scope. */
 static enum status take_moment(struct run *run, struct mo_dump *d, struct dump_info *info, struct error *err)
 {
-	const char *database = d->scopes ? d->scope[0].where.database : "admin";
-
-	if (list_all(run, d, err))
-		return err->code;
-	const char *collection = any_collection(d, &database);
 	const bool asked = mo_params(d->e)->moment == MO_MOMENT_OPLOG;
-	if (asked && take_span(run, d, err))
+
+	if (list_all(run, d, err) || (asked && take_span(run, d, err)))
 		return err->code;
 	if (d->span.has)
 		d->moment.why_not = xstrdup("that was asked for");
-	else if (mo_moment_take(run, d->c, database, collection ? collection : "drtool", &d->moment, err))
+	else if (take_between_lists(run, d, err))
 		return err->code;
 	mo_conn_share_time(d->c);
 	if (!asked && !d->moment.has && take_span(run, d, err))
 		return err->code;
 	if (asked && d->moment.has)
 		notes_add(d->e->notes, "the oplog is not taken along as was asked for: %s", d->span.why_not);
-	if (mo_unit_try_no_timeout(run, d->c, database, &d->no_timeout, err))
+	if (mo_unit_try_no_timeout(run, d->c, a_database(d), &d->no_timeout, err))
 		return err->code;
 	for (size_t i = 0; i < d->scopes; i++) {
 		if (mo_dump_find_later(run, d, &d->scope[i], err))
@@ -200,7 +218,7 @@ static enum status prepare(struct run *run, struct mo_dump *d, const struct dump
 	for (size_t i = 0; i < d->scopes; i++)
 		strlist_add(&info->scopes, d->scope[i].name);
 	if (d->recorded)
-		return mo_unit_try_no_timeout(run, d->c, d->scopes ? d->scope[0].where.database : "admin", &d->no_timeout, err);
+		return mo_unit_try_no_timeout(run, d->c, a_database(d), &d->no_timeout, err);
 	if (mo_dump_read_users(run, d, info, err) || take_moment(run, d, info, err))
 		return err->code;
 	info->replication = replication_of(d);

@@ -29,7 +29,7 @@ struct mo_reading {
 struct mo_scope {
 	char *name; /* in the archive */
 	struct mo_where where;
-	struct mo_listing listing; /* before the moment */
+	struct mo_listing listing; /* where there is a moment: alike before and after it was taken */
 	struct strlist later;      /* collections that cannot be read at it */
 };
 struct mo_dump {
@@ -54,6 +54,8 @@ struct mo_dump {
 	size_t readings;
 };
 static inline struct mo_scope *mo_dump_scope(struct mo_dump *d) { return &d->scope[d->at]; }
+/* Whether what is not in the lists was made after the moment. Through mongos a shard may be late with what was made before it. */
+static inline bool mo_dump_lists_of_moment(const struct mo_dump *d) { return d->moment.has && !d->recorded && !d->c->server.mongos; }
 
 /* dump_choose.c */
 enum status mo_dump_add_scope(struct mo_dump *d, const char *name, const char *place, struct error *err) MUST_CHECK;
@@ -78,8 +80,10 @@ enum status mo_dump_metadata(const struct mo_dump *d, const struct entry_sink *e
 /* Accounts, into spools; says by info what it may not read. */
 enum status mo_dump_read_users(struct run *run, struct mo_dump *d, struct dump_info *info, struct error *err) MUST_CHECK;
 
-/* dump_still.c: an error that names what is no more as it was before the moment. */
+/* dump_still.c: an error that names what of the open scope is no more as it was listed; what was made later counts where it may be of the moment. */
 enum status mo_dump_still(struct run *run, struct mo_dump *d, struct error *err) MUST_CHECK;
+/* Lists all scopes anew. difference becomes such an error for the first that is not as it was, ST_OK for none; those made count, too. */
+enum status mo_dump_relist(struct run *run, struct mo_dump *d, struct error *difference, struct error *err) MUST_CHECK;
 /* What was renamed and has its old name again at the end: such an error for a collection that is not there when it gave no document, and for names
  * (in any order) that are not those of the listing. Nothing where the oplog tells what happened. */
 enum status mo_dump_there(struct run *run, struct mo_conn *c, const struct mo_dump *d, const struct mo_reading *r, struct error *err) MUST_CHECK;

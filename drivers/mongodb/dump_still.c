@@ -1,5 +1,5 @@
-/* Whether the collections of a scope are at its end what they were before the moment: lists are of no moment, and a cursor on a collection that
- * is gone ends without an error. */
+/* Whether the collections of a scope are at its end what they were when the moment was taken: lists are of no moment, and a cursor on a collection
+ * that is gone ends without an error. */
 #include "drivers/mongodb/dump.h"
 
 static enum status changed(const char *database, const char *name, const char *how, struct error *err)
@@ -29,6 +29,22 @@ static const char *how_changed(const struct mo_listed *was, const struct mo_list
 	return same_indexes(&was->meta, &is->meta) ? NULL : "was changed in its indexes";
 }
 
+/* made: what is new counts, too. */
+static enum status same_listing(const char *database, const struct mo_listing *before, const struct mo_listing *now, bool made, struct error *err)
+{
+	for (size_t i = 0; i < before->items; i++) {
+		const struct mo_listed *was = &before->item[i];
+		const char *how = how_changed(was, mo_listed_named(now, was->meta.name));
+
+		if (how)
+			return changed(database, was->meta.name, how, err);
+	}
+	for (size_t i = 0; made && i < now->items; i++)
+		if (!mo_listed_named(before, now->item[i].meta.name))
+			return changed(database, now->item[i].meta.name, "was made", err);
+	return ST_OK;
+}
+
 enum status mo_dump_still(struct run *run, struct mo_dump *d, struct error *err)
 {
 	CLEANUP(mo_listing_release) struct mo_listing now = MO_LISTING_INIT;
@@ -36,16 +52,25 @@ enum status mo_dump_still(struct run *run, struct mo_dump *d, struct error *err)
 
 	if (mo_list(run, d->c, &s->where, true, &now, err))
 		return err->code;
-	for (size_t i = 0; i < s->listing.items; i++) {
-		const struct mo_listed *was = &s->listing.item[i];
-		const char *how = how_changed(was, mo_listed_named(&now, was->meta.name));
+	return same_listing(s->name, &s->listing, &now, !mo_dump_lists_of_moment(d), err);
+}
 
-		if (how)
-			return changed(s->name, was->meta.name, how, err);
+enum status mo_dump_relist(struct run *run, struct mo_dump *d, struct error *difference, struct error *err)
+{
+	error_release(difference);
+	for (size_t i = 0; i < d->scopes; i++) {
+		struct mo_scope *s = &d->scope[i];
+		struct mo_listing now = MO_LISTING_INIT;
+
+		if (mo_list(run, d->c, &s->where, true, &now, err)) {
+			mo_listing_release(&now);
+			return err->code;
+		}
+		if (!difference->code)
+			(void)!same_listing(s->name, &s->listing, &now, true, difference);
+		mo_listing_release(&s->listing);
+		s->listing = now;
 	}
-	for (size_t i = 0; i < now.items; i++)
-		if (!mo_listed_named(&s->listing, now.item[i].meta.name))
-			return changed(s->name, now.item[i].meta.name, "was made", err);
 	return ST_OK;
 }
 
@@ -66,7 +91,7 @@ enum status mo_dump_there(struct run *run, struct mo_conn *c, const struct mo_du
 	bool there = false;
 	bson_t filter;
 
-	if (!stands_still(d) || r->at_moment)
+	if (!stands_still(d))
 		return ST_OK;
 	BSON_APPEND_INT32(&command, "listCollections", 1);
 	BSON_APPEND_DOCUMENT_BEGIN(&command, "filter", &filter);
@@ -83,7 +108,7 @@ enum status mo_dump_has(struct mo_dump *d, const struct strlist *names, struct e
 
 	if (!stands_still(d))
 		return ST_OK;
-	for (size_t i = 0; i < names->len; i++)
+	for (size_t i = 0; !mo_dump_lists_of_moment(d) && i < names->len; i++)
 		if (!mo_listed_named(&s->listing, names->item[i]))
 			return changed(s->name, names->item[i], "was made, or renamed to this,", err);
 	for (size_t i = 0; i < s->listing.items; i++)

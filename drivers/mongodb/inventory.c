@@ -26,6 +26,7 @@ struct taking {
 	struct found *found;
 	size_t founds;
 	const struct found *at;
+	const struct mo_listing *listed; /* not NULL: what is not in it was made after the moment */
 };
 
 static void taking_release(struct taking *t)
@@ -77,7 +78,7 @@ static enum status take_found(void *ctx, const bson_t *doc, struct error *err)
 
 static bool belongs(const struct taking *t, struct found *f)
 {
-	if (mo_collection_place(t->where->database, f->collection) != MO_TAKEN)
+	if (mo_collection_place(t->where->database, f->collection) != MO_TAKEN || mo_look_true(f->options, "temp"))
 		return false;
 	if (*t->where->suffix)
 		return mo_where_holds(t->where, f->collection, &f->name);
@@ -209,7 +210,7 @@ static enum status take_all(struct taking *t, struct error *err)
 	for (size_t i = 0; i < t->founds; i++) {
 		struct found *f = &t->found[i];
 
-		if (!belongs(t, f))
+		if (!belongs(t, f) || (t->listed && !mo_listed_named(t->listed, f->name)))
 			continue;
 		strlist_add(&t->given, f->name);
 		if (!strcmp(f->type, "view") ? give_view(t, f, err) : give_collection(t, f, err))
@@ -224,6 +225,8 @@ enum status mo_inventory(struct run *run, void *dump, const struct inventory_sin
 	const struct mo_where *where = &mo_dump_scope(d)->where;
 	CLEANUP(taking_release) struct taking t = {.run = run, .c = d->c, .where = where, .to = items};
 
+	if (mo_dump_lists_of_moment(d))
+		t.listed = &mo_dump_scope(d)->listing;
 	if (take_all(&t, err))
 		return error_add(err, "inventory of database %s", where->database);
 	return mo_dump_has(d, &t.given, err);

@@ -104,7 +104,7 @@ static bool belongs(struct listing *k, struct mo_listed *one)
 
 	if (place == MO_NOT_TAKEN && !*k->w->suffix)
 		strlist_add(&k->l->not_taken, one->collection);
-	if (place != MO_TAKEN)
+	if (place != MO_TAKEN || mo_look_true(one->meta.options, "temp"))
 		return false;
 	if (!*k->w->suffix) {
 		if (mo_is_of_runs(&k->l->runs, one->collection)) {

@@ -13,7 +13,7 @@ struct mo_listed {
 	bool raw_data;       /* a time series without a collection of buckets: `find` gives them with rawData: true */
 };
 struct mo_listing {
-	struct mo_listed *item; /* by name; collections, views and time series that a backup takes */
+	struct mo_listed *item; /* by name; collections, views and time series that a backup takes: no temporary ones */
 	size_t items;
 	struct strlist not_taken; /* names of what a backup does not take and has to say */
 	struct strlist runs;      /* of restores whose state is in the database: "1a2b3c" */

@@ -46,7 +46,7 @@ static enum status ask_times(struct run *run, struct mo_conn *c, struct mo_momen
 	return st ? error_add(err, "the time of the cluster") : ST_OK;
 }
 
-/* On a primary the time waits for all that was there when the collections were listed: what a majority does not have yet cannot be read. */
+/* The time waits for all that was there when the collections were listed: what a majority does not have yet cannot be read. why_not where it cannot be had. */
 static enum status newest(struct run *run, struct mo_conn *c, struct mo_moment *m, struct error *err)
 {
 	const struct instant until = instant_add(run_mono(run), MAJORITY_WITHIN);
@@ -54,9 +54,16 @@ static enum status newest(struct run *run, struct mo_conn *c, struct mo_moment *
 
 	if (ask_times(run, c, m, &listed, err))
 		return err->code;
-	while (m->has && !c->server.secondary && ((uint64_t)m->t << 32 | m->i) < listed && run_mono(run).us < until.us)
+	while (m->has && ((uint64_t)m->t << 32 | m->i) < listed) {
+		if (run_mono(run).us > until.us) {
+			m->why_not = xstrdup("a majority of the replica set did not confirm the last writes within 10 s");
+			return ST_OK;
+		}
 		if (run_sleep(run, DURATION_MS(20), err) || ask_times(run, c, m, &applied, err))
 			return err->code;
+	}
+	if (!m->has)
+		m->why_not = xstrdup("the server does not tell the time of its last write");
 	return ST_OK;
 }
 
@@ -117,17 +124,15 @@ enum status mo_moment_take(struct run *run, struct mo_conn *c, const char *datab
 	if (m->why_not)
 		return ST_OK;
 	/* A collection that was changed a moment ago cannot be read so yet. */
-	for (int tries = 0; !tries || (mo_conn_code(&refused) == MO_SNAPSHOT_UNAVAILABLE && tries < TRIES); tries++)
+	for (int tries = 0; !tries || (!m->why_not && mo_conn_code(&refused) == MO_SNAPSHOT_UNAVAILABLE && tries < TRIES); tries++)
 		if ((tries && run_sleep(run, DURATION_MS(200), err)) || newest(run, c, m, err) ||
-		    (m->has && try_read(run, c, m, database, collection, &refused, err)))
+		    (!m->why_not && try_read(run, c, m, database, collection, &refused, err)))
 			return err->code;
-	if (m->has && !refused.code && keeps_to_time(run, c, m, database, collection, &keeps, err))
-		return err->code;
-	if (!m->has)
-		m->why_not = xstrdup("the server does not tell the time of its last write");
-	else if (refused.code)
+	if (!m->why_not && refused.code)
 		m->why_not = xasprintf("the server refused to read at one moment (%s)", error_text(&refused));
-	else if (!keeps)
+	if (!m->why_not && keeps_to_time(run, c, m, database, collection, &keeps, err))
+		return err->code;
+	if (!m->why_not && !keeps)
 		m->why_not = xstrdup("the server does not keep to the time that it is asked for");
 	m->has = !m->why_not;
 	return ST_OK;

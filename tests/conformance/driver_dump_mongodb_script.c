@@ -42,19 +42,29 @@ TEST("MongoDB dump of a set: every cursor of all databases reads at one time, wh
 	mo_test_server_stop(&s);
 }
 
-TEST("MongoDB dump of a set: the moment waits until a majority has what was there when the collections were listed")
+static void check_waits(const char *role)
 {
+	CLEANUP(cstr_release) char *script = xasprintf("{" SET(", \"role\": \"%s\"") ", " SHOP "}", role);
+	CLEANUP(cstr_release) char *url = NULL;
 	struct mo_test_server s;
 	static struct mo_steps t;
 
 	/* The first answer about the time is of long ago. */
-	mo_test_script_start(&s, "{" SET("") ", " SHOP "}");
+	mo_test_script_start(&s, script);
+	s.e.url = url = xasprintf("mongodb://127.0.0.1:%u/?readPreference=secondaryPreferred", s.port);
 	mo_test_script_faults(&s, "[{\"command\": \"hello\", \"n\": 3, \"reply\": {\"ok\": 1, \"operationTime\": {\"$timestamp\": {\"t\": 1000000000, \"i\": 2}},"
 				  " \"lastWrite\": {\"majorityOpTime\": {\"ts\": {\"$timestamp\": {\"t\": 1000000000, \"i\": 1}}}}}}]");
 	mo_steps_all(&t, &s, "shop");
+	CHECK_STR(t.info.role, role);
 	CHECK(t.scope.position && strncmp(t.scope.position, "1000000000:", 11) != 0);
 	mo_steps_release(&t);
 	mo_test_server_stop(&s);
+}
+
+TEST("MongoDB dump of a set: the moment waits until a majority has what was there when the collections were listed, on a secondary, too")
+{
+	check_waits("primary");
+	check_waits("secondary");
 }
 
 TEST("MongoDB dump of a set: a collection that was changed just now keeps nobody from one moment")
@@ -123,6 +133,11 @@ TEST("MongoDB dump of a set before 5.0 goes on without one moment, and says why"
 TEST("MongoDB dump of a set that does not tell its time goes on without one moment, and says why")
 {
 	check_no_moment("{" SET(", \"hello\": {\"lastWrite\": null}") ", " SHOP "}", "does not tell the time of its last write");
+}
+
+TEST("MongoDB dump of a set whose majority does not confirm its writes goes on without one moment, and says why")
+{
+	check_no_moment("{" SET(", \"majority\": {\"$timestamp\": {\"t\": 1000000000, \"i\": 1}}") ", " SHOP "}", "a majority of the replica set did not confirm");
 }
 
 TEST("MongoDB dump of a server without a set: the way to one moment is said")
@@ -439,6 +454,144 @@ TEST("MongoDB dump: of long _id a part is enough to divide a collection evenly")
 	const struct mo_kept_object *o = mo_steps_object(&t, "orders");
 	CHECK_INT(o->count, DOCUMENTS);
 	CHECK_INT(o->units, 10); /* 9 of 2 MiB, and what is no string */
+	mo_steps_release(&t);
+	mo_test_server_stop(&s);
+}
+
+/* ---- collections that come and go ---- */
+
+#define TEMPORARY "\"tmp.agg_out.1\": {\"options\": {\"temp\": true}}"
+#define KEPT_NAME "{\"renameCollection\": \"shop.tmp.agg_out.1\", \"to\": \"shop.report\"}"
+
+TEST("MongoDB dump at one moment: what is made meanwhile and what is temporary is not in it, and disturbs nobody")
+{
+	struct mo_test_server s;
+	static struct mo_steps t;
+	struct error err = ERROR_INIT;
+
+	mo_test_script_start(&s, "{" SET("") ", \"data\": {\"shop\": {\"orders\": " ORDERS ", " TEMPORARY "}}}");
+	mo_steps_start(&t, &s, "shop");
+	mo_test_server_insert(&s, "shop", "of_today", "{\"_id\": 1}");
+	mo_test_server_command(&s, "admin", KEPT_NAME, NULL);
+	CHECK_OK(mo_steps_read(&t, NULL, &err), err);
+	CHECK_OK(mo_steps_inventory(&t, &err), err);
+	CHECK_OK(mo_steps_end(&t, &err), err);
+	CHECK_INT(t.objects, 1);
+	CHECK_HAS(buf_str(&t.items), "collection orders = ");
+	CHECK(!strstr(buf_str(&t.items), "of_today") && !strstr(buf_str(&t.items), "report"));
+	CHECK(!strstr(mo_steps_file(&t, "collections.jsonl"), "tmp.agg_out.1"));
+	mo_steps_release(&t);
+	mo_test_server_stop(&s);
+}
+
+TEST("MongoDB dump at one moment: a collection made or renamed while the moment is taken is in it")
+{
+	static const char *const run_meanwhile[] = {"{\"create\": \"report\", \"$db\": \"shop\"}",
+						    "{\"renameCollection\": \"shop.tmp.agg_out.1\", \"to\": \"shop.report\", \"$db\": \"admin\"}"};
+
+	for (size_t i = 0; i < ARRAY_LEN(run_meanwhile); i++) {
+		CLEANUP(cstr_release) char *script = xasprintf("{" SET("") ", \"data\": {\"shop\": {\"orders\": " ORDERS ", " TEMPORARY "}}, \"faults\": [{\"command\": \"find\","
+							       " \"ns\": \"shop.orders\", \"run\": %s}]}", run_meanwhile[i]);
+		struct mo_test_server s;
+		static struct mo_steps t;
+
+		mo_test_script_start(&s, script);
+		mo_steps_all(&t, &s, "shop");
+		CHECK_INT(t.objects, 2);
+		CHECK_INT(mo_steps_object(&t, "report")->count, 0);
+		CHECK(t.scope.position != NULL);
+		mo_steps_release(&t);
+		mo_test_server_stop(&s);
+	}
+}
+
+TEST("MongoDB dump at one moment: the collection that was to be tried may be dropped meanwhile")
+{
+	struct mo_test_server s;
+	static struct mo_steps t;
+
+	mo_test_script_start(&s, "{" SET("") ", \"data\": {\"shop\": {\"first\": " ORDERS ", \"orders\": " ORDERS "}}, \"faults\": [{\"command\": \"find\","
+				  " \"ns\": \"shop.first\", \"run\": {\"drop\": \"first\", \"$db\": \"shop\"}}]}");
+	mo_steps_all(&t, &s, "shop");
+	CHECK_INT(t.objects, 1);
+	CHECK_INT(mo_steps_object(&t, "orders")->count, 3);
+	CHECK(t.scope.position != NULL);
+	mo_steps_release(&t);
+	mo_test_server_stop(&s);
+}
+
+TEST("MongoDB dump at one moment: collections that never stand still while it is taken end the dump with a name")
+{
+	struct mo_test_server s;
+	static struct mo_steps t;
+	struct error err = ERROR_INIT;
+	CLEANUP(buf_release) struct buf faults = BUF_INIT;
+
+	mo_test_script_start(&s, "{" SET("") ", " SHOP "}");
+	/* The moment is tried twice each time, the second time with one to come. */
+	for (int i = 1; i <= 20; i++)
+		buf_printf(&faults, "%s{\"command\": \"find\", \"n\": %d, \"ns\": \"shop.orders\", \"run\": {\"create\": \"zone%d\", \"$db\": \"shop\"}}", i > 1 ? ", " : "[", i, i);
+	buf_puts(&faults, "]");
+	mo_test_script_faults(&s, buf_str(&faults));
+	CHECK_INT(mo_steps_open(&t, &s, "shop", &err), ST_SERVER);
+	CHECK_HAS(error_text(&err), "collection shop.zone");
+	CHECK(err.retry);
+	error_release(&err);
+	mo_steps_release(&t);
+	mo_test_server_stop(&s);
+}
+
+static void check_ends(const char *settings, const char *database, const char *command, const char *said)
+{
+	CLEANUP(cstr_release) char *script = xasprintf("{\"settings\": {%s}, \"data\": {\"shop\": {\"orders\": " ORDERS ", " TEMPORARY "}}}", settings);
+	struct mo_test_server s;
+	static struct mo_steps t;
+	struct error err = ERROR_INIT;
+
+	mo_test_script_start(&s, script);
+	mo_steps_start(&t, &s, "shop");
+	mo_test_server_command(&s, database, command, NULL);
+	/* Found at once where the collection is not there to be read, else at the end. */
+	if (!mo_steps_read(&t, NULL, &err))
+		(void)!mo_steps_end(&t, &err);
+	CHECK_INT(err.code, ST_SERVER);
+	CHECK_HAS(error_text(&err), said);
+	CHECK(err.retry);
+	error_release(&err);
+	mo_steps_release(&t);
+	mo_test_server_stop(&s);
+}
+
+#define A_SET "\"set_name\": \"rs0\""
+#define ONTO_ORDERS "{\"renameCollection\": \"shop.tmp.agg_out.1\", \"to\": \"shop.orders\", \"dropTarget\": true}"
+
+TEST("MongoDB dump at one moment: a collection of the moment that is dropped, renamed or replaced before its end ends the dump with its name")
+{
+	check_ends(A_SET, "shop", "{\"drop\": \"orders\"}", "collection shop.orders was dropped or renamed while");
+	check_ends(A_SET, "admin", "{\"renameCollection\": \"shop.orders\", \"to\": \"shop.away\"}", "collection shop.orders was dropped or renamed while");
+	check_ends(A_SET, "admin", ONTO_ORDERS, "shop.orders");
+}
+
+TEST("MongoDB dump at one moment through mongos: a collection made meanwhile ends the dump, as it may be of the moment")
+{
+	check_ends("\"role\": \"mongos\"", "shop", "{\"create\": \"late\"}", "collection shop.late was made");
+}
+
+TEST("MongoDB dump without one moment: a temporary collection that gets a lasting name ends the dump with it")
+{
+	check_ends(A_SET ", \"snapshot\": 246", "admin", KEPT_NAME, "collection shop.report was made");
+}
+
+TEST("MongoDB dump at one moment: a collection that has its name again at the end, but had another when it was read, is not dumped as empty")
+{
+	struct mo_test_server s;
+	static struct mo_steps t;
+	struct error err = ERROR_INIT;
+
+	mo_test_script_start(&s, "{" SET("") ", " SHOP "}");
+	mo_steps_start(&t, &s, "shop");
+	mo_test_server_command(&s, "admin", "{\"renameCollection\": \"shop.orders\", \"to\": \"shop.away\"}", NULL);
+	CHECK_ERR(mo_steps_read(&t, NULL, &err), err, ST_SERVER, "collection shop.orders was dropped or renamed while");
 	mo_steps_release(&t);
 	mo_test_server_stop(&s);
 }

@@ -13,8 +13,9 @@ static struct run run = RUN_INIT;
 
 TEST("MongoDB dump of a secondary: role, time of the data and what it follows are recorded, and max_lag is kept")
 {
-	CLEANUP(cstr_release) char *script = xasprintf("{" SET(", \"role\": \"secondary\", \"primary\": \"db1:27017\", \"majority\": {\"$timestamp\": {\"t\": %lld, \"i\": 1}}") ", " SHOP "}",
-						       (long long)(run_now(&run).us / 1000000 - 7200));
+	const long long old = run_now(&run).us / 1000000 - 7200;
+	CLEANUP(cstr_release) char *script = xasprintf("{" SET(", \"role\": \"secondary\", \"primary\": \"db1:27017\", \"majority\": {\"$timestamp\": {\"t\": %lld, \"i\": 1}},"
+						       " \"behind\": {\"$timestamp\": {\"t\": %lld, \"i\": 1}}") ", " SHOP "}", old, old);
 	struct mo_test_server s;
 	static struct mo_steps t;
 	struct error err = ERROR_INIT;

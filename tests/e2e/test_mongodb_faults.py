@@ -209,6 +209,48 @@ def test_a_collection_that_is_renamed_dropped_or_made_in_the_dump_fails_it_with_
     drtool.ok("backup", mo_server.url(db), "--name", "shop")
 
 
+def out(server, number, name=None):
+    """As $out: a temporary collection, which gets a lasting name, or goes with the client."""
+    server.store.load("shop", f"tmp.agg_out.{number}", [{"_id": i} for i in range(20)], options={"temp": True})
+    server.do({"renameCollection": f"shop.tmp.agg_out.{number}", "to": f"shop.{name}", "$db": "admin"} if name else {"drop": f"tmp.agg_out.{number}", "$db": "shop"})
+
+
+def test_a_backup_at_one_moment_has_what_was_there_at_it_whatever_is_made_and_dropped_meanwhile(script, drtool):
+    server = script()
+    before = mo_shop.snapshot(server, "shop")
+    server.store.load("shop", "tmp.agg_out.0", [{"_id": 1}], options={"temp": True})
+
+    def migrate(_):
+        out(server, 1, "report")
+        out(server, 2)
+        server.do({"renameCollection": "shop.tmp.agg_out.0", "to": "shop.older_report", "$db": "admin"})
+        server.do({"insert": "of_today", "documents": [{"_id": 1}], "$db": "shop"})
+        server.store.load("shop", "tmp.agg_out.3", [{"_id": 1}], options={"temp": True})
+
+    server.fault("find", ns="shop.orders", call=migrate)
+    result = drtool.ok("backup", server.url("shop"), "--name", "shop", *fault.SMALL)
+    assert "all collections are of one moment" in result.err, result
+    drtool.ok("restore", "shop", "--into", server.url("copy"), "--compare")
+    mo_shop.same(before, mo_shop.snapshot(server, "copy"))
+    drtool.ok("backup", server.url("shop"), "--name", "shop", *fault.SMALL)
+    drtool.ok("restore", "shop", "--into", server.url("later"), "--compare")
+    assert set(mo_shop.snapshot(server, "later")) == set(before) | {"report", "older_report", "of_today"}
+
+
+def test_a_backup_at_one_moment_ends_where_a_collection_of_it_is_replaced(script, drtool):
+    server = script()
+    server.fault("find", ns="shop.orders", call=lambda _: out(server, 1, "report"))
+    drtool.ok("backup", server.url("shop"), "--name", "other", *fault.SMALL)
+    server.forget()
+
+    def replace(_):
+        server.store.load("shop", "tmp.agg_out.2", [{"_id": 1}], options={"temp": True})
+        server.do({"renameCollection": "shop.tmp.agg_out.2", "to": "shop.report", "dropTarget": True, "$db": "admin"})
+
+    server.fault("find", ns="shop.orders", call=replace)
+    fails_with(drtool, server, "shop.report")
+
+
 STORM = [lambda db: db.made.insert_one({"_id": 1}), lambda db: db.made.drop(), lambda db: db.moved.rename("gone"), lambda db: db.gone.rename("moved"),
          lambda db: db.orders.create_index("customer", name="late"), lambda db: db.orders.drop_index("late"), lambda db: db.empty.drop(),
          lambda db: db.create_collection("empty")]

@@ -301,6 +301,20 @@ def test_an_entry_that_was_rolled_back_ends_the_backup(server, drtool):
     fails(drtool, server, "the oplog has no entry", "taken back")
 
 
+def test_a_temporary_collection_is_left_out_whatever_the_log_says_of_it(server, drtool):
+    server.store.load("shop", "tmp.agg_out.1", [{"_id": i} for i in range(5)], options={"temp": True})
+    during(server, insert("tmp.agg_out.1", {"_id": "late"}))
+    backup(drtool, server)
+    drtool.ok("restore", "shop", "--into", server.url("copy"))
+    assert set(server.store.databases["copy"]) == {"orders", "items"}
+
+
+def test_a_temporary_collection_that_gets_a_lasting_name_during_the_dump_ends_the_backup(server, drtool):
+    server.store.load("shop", "tmp.agg_out.1", [{"_id": i} for i in range(5)], options={"temp": True})
+    during(server, {"renameCollection": "shop.tmp.agg_out.1", "to": "shop.report", "$db": "admin"})
+    fails(drtool, server, "collection shop.tmp.agg_out.1 was renamed to shop.report while the server was dumped")
+
+
 def test_a_collection_that_is_renamed_during_the_dump_ends_the_backup(server, drtool):
     during(server, {"renameCollection": "shop.items", "to": "shop.things", "$db": "admin"})
     fails(drtool, server, "collection shop.items was renamed to shop.things while the server was dumped", "no migration")

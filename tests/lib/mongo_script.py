@@ -74,7 +74,7 @@ class Script:
     oplog: how many entries local.oplog.rs holds; 0: there is none. Writes are in it from then on; store.elect() is another primary.
     missing: commands that this server does not know. account: the authInfo of connectionStatus. disk: (total, used) bytes of dbStats.
     accounts: {"DATABASE.USER": PASSWORD}, who may log in by SCRAM-SHA-256; nobody has to.
-    behind: a Timestamp; each new link is to another mongos, which knows of no later time until a command tells it one.
+    behind: a Timestamp; each new link is to another mongos or secondary, which knows of no later time until a command tells it one.
     """
 
     SETTINGS = {"set_name": None, "role": "primary", "hosts": None, "primary": None, "version": "7.0.14", "wire": 21, "majority": None,

@@ -286,6 +286,7 @@ class Store:
         if not self.databases[source[0]]:
             del self.databases[source[0]]
         found.name, found.born = target[1], self.tick()
+        found.options = wire.with_fields(found.options, {"temp": None})
         self.note_command(source[0], {"renameCollection": ".".join(source), "to": ".".join(target), "stayTemp": False}, ui=found.uuid, at=self.now)
         self.databases.setdefault(target[0], {})[target[1]] = found
 
