@@ -11,7 +11,8 @@ struct mo_moment {
 };
 #define MO_MOMENT_INIT {0}
 void mo_moment_release(struct mo_moment *m);
-/* The newest time that a majority has, tried with a read of the collection. A server that cannot is no error: why_not says it. */
+/* The newest time that a majority has, no older than what the member had applied at the call, tried with a read of the collection. Waits for that, 10 s
+ * at most. A server that cannot is no error: why_not says it. */
 enum status mo_moment_take(struct run *run, struct mo_conn *c, const char *database, const char *collection, struct mo_moment *m, struct error *err) MUST_CHECK;
 /* How long the server keeps the past for such reads; 0: it does not say. */
 enum status mo_moment_window(struct run *run, struct mo_conn *c, uint64_t *seconds, struct error *err) MUST_CHECK;
