@@ -245,7 +245,7 @@ static enum status one_batch(struct cursor *k, const char *database, const bson_
 
 	bson_destroy(&reply);
 	if (command(k->run, k->c, database, what, &reply, err)) {
-		k->id = mo_conn_lost(err) || mo_conn_code(err) ? 0 : k->id;
+		k->id = mo_conn_code(err) ? 0 : k->id;
 		return err->code;
 	}
 	return take_reply(k, &reply, err);
@@ -275,7 +275,11 @@ enum status mo_conn_each(struct run *run, struct mo_conn *c, const char *databas
 
 	if (!all_batches(&k, database, what, err))
 		return ST_OK;
-	if (k.id && k.collection && !c->cancel->gone && !mo_links_ended(&c->cancel->links))
+	if (!k.id || !k.collection)
+		return err->code;
+	if (mo_links_ended(&c->cancel->links))
+		mo_conn_end_there(c);
+	else if (!c->cancel->gone)
 		kill_cursor(&k);
 	return err->code;
 }

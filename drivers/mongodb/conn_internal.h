@@ -36,6 +36,7 @@ struct mo_conn_cancel {
 	bson_t *time;                     /* $clusterTime for those that are opened like this one; NULL */
 	bool known;                       /* a member has answered */
 	bool gone;                        /* the session is lost */
+	bool ended_there;                 /* the server was told, or could not be */
 };
 
 /* A call into libmongoc: what waits meanwhile ends by run. */
@@ -44,7 +45,7 @@ void mo_call_end(struct mo_conn **busy); /* for CLEANUP */
 /* Sets err from what failed: the run's end, an interrupt, the link, or the server's own error. reply may be NULL. Never ST_OK. */
 enum status mo_call_failed(struct mo_conn *c, const bson_error_t *why, const bson_t *reply, struct error *err);
 
-/* Ends in the server what a cut session was doing there, over a session of its own and within two seconds. Failures do not matter. */
+/* Ends in the server, once, what a cut session was doing there, over a session of its own and within two seconds. Failures do not matter. */
 void mo_conn_end_there(struct mo_conn *c);
 
 #define MO_MEMBERS_HINT                                                                                                     \

@@ -314,9 +314,9 @@ void mo_conn_end_there(struct mo_conn *c)
 	struct run none = RUN_INIT, soon = run_within(&none, END_WITHIN);
 	bson_t list;
 
-	if (ending || !c->cancel->session || !c->cancel->links.complete)
+	if (ending || c->cancel->ended_there || !c->cancel->session || !c->cancel->links.complete)
 		return;
-	ending = true;
+	ending = c->cancel->ended_there = true;
 	BSON_APPEND_ARRAY_BEGIN(&what, "killSessions", &list);
 	BSON_APPEND_DOCUMENT(&list, "0", mongoc_client_session_get_lsid(c->cancel->session));
 	bson_append_array_end(&what, &list);

@@ -182,7 +182,7 @@ static enum status interrupt(void *ctx, const bson_t *doc UNUSED, struct error *
 	return ST_OK;
 }
 
-TEST("MongoDB: an interrupt between documents ends the cursor")
+TEST("MongoDB: an interrupt between documents ends the cursor, in the server, too")
 {
 	struct mo_test_server s;
 	CLEANUP(error_release) struct error err = ERROR_INIT;
@@ -192,6 +192,7 @@ TEST("MongoDB: an interrupt between documents ends the cursor")
 	CHECK_OK(mo_conn_open(&run, &s.e, MO_READ, &c, &err), err);
 	CHECK_INT(find_each(c, "items", interrupt, c, &err), ST_CANCELLED);
 	CHECK(mo_conn_lost(&err));
+	CHECK_INT(mo_test_script_sent(&s, "killSessions", NULL), 1);
 	mo_test_server_stop(&s);
 }
 
