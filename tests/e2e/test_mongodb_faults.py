@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 
+import drtool as drtool_lib
 import fault
 import mo
 import mo_shop
@@ -505,6 +506,7 @@ def test_no_secret_is_in_argv_logs_manifests_or_evidence(make_mo_server, drtool)
                 assert b"sparrow-9" not in path.read_bytes(), path
 
 
+@pytest.mark.skipif("asan" in drtool_lib.binary(), reason="a sanitizer needs memory of its own")
 def test_id_values_of_many_kilobytes_take_no_memory(script, drtool):
     server = script()
     server.store.load("shop", "wide", ({"_id": {"n": i, "text": "x" * 100_000}} for i in range(3000)))
