@@ -1,5 +1,6 @@
 #include "drivers/mongodb/about.h"
 
+#include "drivers/mongodb/list.h"
 #include "drivers/mongodb/look.h"
 #include "util/hash.h"
 
@@ -102,15 +103,9 @@ static enum status take_uuid(void *ctx, const bson_t *doc, struct error *err UNU
 
 static enum status by_version(struct run *run, struct mo_conn *c, char **id, char **why, struct error *err)
 {
-	CLEANUP(mo_doc_release) bson_t command = BSON_INITIALIZER;
 	CLEANUP(error_release) struct error refused = ERROR_INIT;
-	bson_t filter;
 
-	BSON_APPEND_INT32(&command, "listCollections", 1);
-	BSON_APPEND_DOCUMENT_BEGIN(&command, "filter", &filter);
-	BSON_APPEND_UTF8(&filter, "name", "system.version");
-	bson_append_document_end(&command, &filter);
-	(void)!mo_conn_each(run, c, "admin", &command, take_uuid, id, &refused);
+	(void)!mo_collection_named(run, c, "admin", "system.version", take_uuid, id, &refused);
 	return passed(&refused, why, err);
 }
 

@@ -78,26 +78,14 @@ enum status mo_dump_relist(struct run *run, struct mo_dump *d, struct error *dif
 
 static bool stands_still(const struct mo_dump *d) { return !d->recorded && !d->span.has; }
 
-static enum status seen(void *ctx, const bson_t *doc UNUSED, struct error *err UNUSED)
-{
-	*(bool *)ctx = true;
-	return ST_OK;
-}
-
 enum status mo_dump_there(struct run *run, struct mo_conn *c, const struct mo_dump *d, const struct mo_reading *r, struct error *err)
 {
-	CLEANUP(mo_doc_release) bson_t command = BSON_INITIALIZER;
 	const struct mo_scope *s = &d->scope[d->at];
 	bool there = false;
-	bson_t filter;
 
 	if (!stands_still(d))
 		return ST_OK;
-	BSON_APPEND_INT32(&command, "listCollections", 1);
-	BSON_APPEND_DOCUMENT_BEGIN(&command, "filter", &filter);
-	BSON_APPEND_UTF8(&filter, "name", r->name);
-	bson_append_document_end(&command, &filter);
-	if (mo_conn_each(run, c, s->where.database, &command, seen, &there, err))
+	if (mo_collection_exists(run, c, s->where.database, r->name, &there, err))
 		return err->code;
 	return there ? ST_OK : changed(s->name, r->name, "was dropped or renamed", err);
 }

@@ -152,15 +152,9 @@ static enum status compare_named(void *ctx, const bson_t *doc, struct error *err
 /* What has the name already is the view itself, made before the exchange was cut off, or somebody else's. */
 static enum status check_named(struct run *run, const struct mo_swap *s, const struct mo_meta *wanted, struct error *err)
 {
-	CLEANUP(mo_doc_release) bson_t command = BSON_INITIALIZER;
 	struct named n = {.wanted = wanted};
-	bson_t filter;
 
-	BSON_APPEND_INT32(&command, "listCollections", 1);
-	BSON_APPEND_DOCUMENT_BEGIN(&command, "filter", &filter);
-	BSON_APPEND_UTF8(&filter, "name", wanted->name);
-	bson_append_document_end(&command, &filter);
-	if (mo_conn_each(run, s->c, s->place.database, &command, compare_named, &n, err))
+	if (mo_collection_named(run, s->c, s->place.database, wanted->name, compare_named, &n, err))
 		return error_add(err, "looking at %s.%s", s->place.database, wanted->name);
 	return n.same ? ST_OK : in_the_way(s, wanted->name, err);
 }

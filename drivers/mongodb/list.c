@@ -1,5 +1,6 @@
 #include "drivers/mongodb/list.h"
 
+#include "drivers/mongodb/about.h"
 #include "drivers/mongodb/look.h"
 
 #define RUN_DIGITS ((size_t)6)
@@ -148,6 +149,32 @@ static void choose(struct listing *k)
 	strlist_sort(&l->of_runs);
 }
 
+/* ---- one name ---- */
+
+enum status mo_collection_named(struct run *run, struct mo_conn *c, const char *database, const char *name, mo_doc_fn *fn, void *ctx, struct error *err)
+{
+	CLEANUP(mo_doc_release) bson_t command = BSON_INITIALIZER;
+	bson_t filter;
+
+	BSON_APPEND_INT32(&command, "listCollections", 1);
+	BSON_APPEND_DOCUMENT_BEGIN(&command, "filter", &filter);
+	BSON_APPEND_UTF8(&filter, "name", name);
+	bson_append_document_end(&command, &filter);
+	return mo_conn_each(run, c, database, &command, fn, ctx, err);
+}
+
+static enum status seen(void *ctx, const bson_t *doc UNUSED, struct error *err UNUSED)
+{
+	*(bool *)ctx = true;
+	return ST_OK;
+}
+
+enum status mo_collection_exists(struct run *run, struct mo_conn *c, const char *database, const char *name, bool *exists, struct error *err)
+{
+	*exists = false;
+	return mo_collection_named(run, c, database, name, seen, exists, err);
+}
+
 /* ---- indexes ---- */
 
 struct asking {
@@ -176,7 +203,7 @@ static enum status ask(struct run *run, struct mo_conn *c, const char *database,
 
 enum status mo_each_index(struct run *run, struct mo_conn *c, const char *database, const char *collection, mo_doc_fn *fn, void *ctx, struct error *err)
 {
-	const bool tell = c->server.version >= 40400 && (!c->server.product || strcmp(c->server.product, "FerretDB"));
+	const bool tell = c->server.version >= 40400 && !mo_about_is_other(&c->server);
 	struct asking a = {fn, ctx, false};
 
 	if (!ask(run, c, database, collection, tell, &a, err))

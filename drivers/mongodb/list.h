@@ -28,6 +28,11 @@ bool mo_is_capped(const struct mo_listed *l);
 struct mo_listed *mo_listed_named(const struct mo_listing *l, const char *name);
 enum status mo_list(struct run *run, struct mo_conn *c, const struct mo_where *w, bool indexes, struct mo_listing *l, struct error *err) MUST_CHECK;
 
+/* What listCollections says of one name, if it is there. And whether it is. */
+enum status mo_collection_named(struct run *run, struct mo_conn *c, const char *database, const char *name, mo_doc_fn *fn, void *ctx,
+				struct error *err) MUST_CHECK;
+enum status mo_collection_exists(struct run *run, struct mo_conn *c, const char *database, const char *name, bool *exists, struct error *err) MUST_CHECK;
+
 /* The answer of listIndexes, one by one. Usually it shows indexes that are being built like others; MongoDB from 4.4 on is asked to show them as
  * {spec: INDEX, buildUUID: UUID}. mo_unfinished_index: the name of such a one, borrowed; NULL: it is one that is there. */
 enum status mo_each_index(struct run *run, struct mo_conn *c, const char *database, const char *collection, mo_doc_fn *fn, void *ctx,

@@ -19,7 +19,7 @@ enum status mo_load_connect(struct run *run, struct mo_load *l, struct mo_conn *
 
 enum status mo_load_failed(struct error *err)
 {
-	if (err->code == ST_DENIED || mo_conn_code(err) == MO_UNAUTHORIZED)
+	if (err->code == ST_DENIED || mo_conn_denied(err))
 		error_hint(err, "Restore as an account with the roles readWrite and dbAdmin on the database, or restore, readWriteAnyDatabase and"
 				" dbAdminAnyDatabase on admin, which time series need.");
 	return err->code;

@@ -116,7 +116,6 @@ char *mo_not_renamed(const struct mo_conn *c, const struct mo_meta *m);
 /* create of a collection or view under a name, with options as recorded, but without its expireAfterSeconds, which would act at once. */
 enum status mo_create_collection(struct run *run, struct mo_conn *c, const char *database, const char *name, const struct mo_meta *m,
 				 struct error *err) MUST_CHECK;
-enum status mo_collection_exists(struct run *run, struct mo_conn *c, const char *database, const char *name, bool *exists, struct error *err) MUST_CHECK;
 /* Drops what is there in a place: views first. Its own of runs stay. */
 enum status mo_drop_place(struct run *run, struct mo_conn *c, const struct mo_where *w, struct error *err) MUST_CHECK;
 bool mo_sorted_has(const struct strlist *l, const char *s);

@@ -86,25 +86,6 @@ enum status mo_create_collection(struct run *run, struct mo_conn *c, const char 
 	return mo_change(run, c, database, &command, err) ? error_add(err, "making %s.%s", database, name) : ST_OK;
 }
 
-static enum status seen(void *ctx, const bson_t *doc UNUSED, struct error *err UNUSED)
-{
-	*(bool *)ctx = true;
-	return ST_OK;
-}
-
-enum status mo_collection_exists(struct run *run, struct mo_conn *c, const char *database, const char *name, bool *exists, struct error *err)
-{
-	CLEANUP(mo_doc_release) bson_t command = BSON_INITIALIZER;
-	bson_t filter;
-
-	*exists = false;
-	BSON_APPEND_INT32(&command, "listCollections", 1);
-	BSON_APPEND_DOCUMENT_BEGIN(&command, "filter", &filter);
-	BSON_APPEND_UTF8(&filter, "name", name);
-	bson_append_document_end(&command, &filter);
-	return mo_conn_each(run, c, database, &command, seen, exists, err);
-}
-
 enum status mo_drop_place(struct run *run, struct mo_conn *c, const struct mo_where *w, struct error *err)
 {
 	CLEANUP(mo_listing_release) struct mo_listing l = MO_LISTING_INIT;

@@ -52,17 +52,11 @@ static enum status take_shown(void *ctx, const bson_t *doc, struct error *err UN
 static enum status look_at_target(struct writing *x, struct error *err)
 {
 	const struct mo_window_target *t = &x->w->target[x->target];
-	CLEANUP(mo_doc_release) bson_t command = BSON_INITIALIZER;
 	struct shown s = {false, false};
-	bson_t filter;
 
 	x->database = t->database;
 	x->collection = t->collection;
-	BSON_APPEND_INT32(&command, "listCollections", 1);
-	BSON_APPEND_DOCUMENT_BEGIN(&command, "filter", &filter);
-	BSON_APPEND_UTF8(&filter, "name", t->collection);
-	bson_append_document_end(&command, &filter);
-	if (mo_conn_each(x->run, x->c, t->database, &command, take_shown, &s, err))
+	if (mo_collection_named(x->run, x->c, t->database, t->collection, take_shown, &s, err))
 		return error_add(err, "looking at %s.%s", t->database, t->collection);
 	x->unchecked = s.validator;
 	x->raw_data = t->buckets && !s.there;

@@ -200,6 +200,12 @@ static enum status parse_authority(const char *s, size_t n, struct url *u, struc
 	return parse_hosts(s, n, u, err);
 }
 
+static void append_param(struct url *u, struct url_param p)
+{
+	u->param = xrealloc(u->param, (u->params + 1) * sizeof(*u->param));
+	u->param[u->params++] = p;
+}
+
 static enum status add_param(struct url *u, const char *s, size_t n, struct error *err)
 {
 	size_t key = min_size(n, strcspn(s, "="));
@@ -211,8 +217,7 @@ static enum status add_param(struct url *u, const char *s, size_t n, struct erro
 		free(p.key);
 		return err->code;
 	}
-	u->param = xrealloc(u->param, (u->params + 1) * sizeof(*u->param));
-	u->param[u->params++] = p;
+	append_param(u, p);
 	return ST_OK;
 }
 
@@ -330,8 +335,7 @@ void url_release(struct url *u)
 
 void url_param_add(struct url *u, const char *key, const char *value)
 {
-	u->param = xrealloc(u->param, (u->params + 1) * sizeof(*u->param));
-	u->param[u->params++] = (struct url_param){xstrdup(key), xstrdup(value)};
+	append_param(u, (struct url_param){xstrdup(key), xstrdup(value)});
 }
 
 const char *url_param(const struct url *u, const char *key)

@@ -2,10 +2,6 @@
 #include "tests/conformance/mongodb_shop.h"
 #include "tests/lib/test.h"
 
-#define RUN "0a1b2c"
-#define BESIDE "_restore_" RUN
-#define ASIDE "_before_" RUN
-
 static struct run run = RUN_INIT;
 
 TEST("MongoDB: a database is restored beside, under its own name, and where it is told to")
@@ -244,8 +240,6 @@ TEST("MongoDB: TTL waits in a copy, in what is set aside and in a server for tes
 	struct kept k;
 	struct loading l;
 	struct error err = ERROR_INIT;
-	struct exchange_pair pair = {.name = xstrdup("shop"), .loaded = xstrdup("shop.*" BESIDE), .aside = xstrdup("shop.*" ASIDE)};
-	struct exchange_request q = {.action = EXCHANGE_PUT, .pair = &pair, .pairs = 1, .run = RUN};
 
 	mo_shop_make(&f);
 	mo_test_server_command(&f.mo, "shop", "{\"createIndexes\": \"customers\", \"indexes\": [{\"key\": {\"gone\": 1}, \"name\": \"g\", \"expireAfterSeconds\": 60}]}", NULL);
@@ -256,13 +250,12 @@ TEST("MongoDB: TTL waits in a copy, in what is set aside and in a server for tes
 	CHECK(!mo_shop_says(&l.plan.warnings, "TTL"));
 	CLEANUP(cstr_release) char *parked = mo_shop_index(&f, "shop", "customers" BESIDE, "g");
 	CHECK_HAS(parked, "\"expireAfterSeconds\" : 1500000000");
-	CHECK_OK(driver_mongodb.exchange(&run, &f.s.e, &q, &err), err);
+	CHECK_OK(mo_shop_exchange(&f, EXCHANGE_PUT, &err), err);
 	CLEANUP(cstr_release) char *live = mo_shop_index(&f, "shop", "customers", "g");
 	CHECK_HAS(live, "\"expireAfterSeconds\" : 60");
 	CLEANUP(cstr_release) char *aside = mo_shop_index(&f, "shop", "customers" ASIDE, "g");
 	CHECK_HAS(aside, "\"expireAfterSeconds\" : 1500000000");
-	q.action = EXCHANGE_BACK;
-	CHECK_OK(driver_mongodb.exchange(&run, &f.s.e, &q, &err), err);
+	CHECK_OK(mo_shop_exchange(&f, EXCHANGE_BACK, &err), err);
 	CLEANUP(cstr_release) char *again = mo_shop_index(&f, "shop", "customers" BESIDE, "g");
 	CHECK_HAS(again, "\"expireAfterSeconds\" : 1500000000");
 	CLEANUP(cstr_release) char *old = mo_shop_index(&f, "shop", "customers", "g");
@@ -293,7 +286,7 @@ TEST("MongoDB: TTL waits in a copy, in what is set aside and in a server for tes
 	CHECK_HAS(own, "\"expireAfterSeconds\" : 60");
 	loading_release(&l);
 	kept_release(&k);
-	free(pair.name), free(pair.loaded), free(pair.aside), free(thrown.name), free(thrown.loaded), free(thrown.aside);
+	free(thrown.name), free(thrown.loaded), free(thrown.aside);
 	mo_shop_stop(&f);
 }
 

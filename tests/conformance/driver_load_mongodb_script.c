@@ -1,12 +1,7 @@
-/* What a load promises where no real server of the tests can show it: options of collections, views, accounts, refusals, servers that forget or
- * end. Against the scripted server, which answers as MongoDB's manual says. */
-#include "tests/conformance/mongodb_script.h"
-#include "tests/conformance/mongodb_shop.h"
+/* What a load promises where no real server of the tests can show it: options of collections, views, exchanges, refusals, servers that
+ * forget or end. Against the scripted server, which answers as MongoDB's manual says. */
+#include "tests/conformance/mongodb_two.h"
 #include "tests/lib/test.h"
-
-#define RUN "0a1b2c"
-#define BESIDE "_restore_" RUN
-#define ASIDE "_before_" RUN
 
 static struct run run = RUN_INIT;
 
@@ -22,102 +17,62 @@ static struct run run = RUN_INIT;
 	"\"z_view\": {\"options\": {\"viewOn\": \"orders\", \"pipeline\": [{\"$match\": {\"n\": {\"$gt\": 0}}}]}}}}"
 
 static const char source[] = "{\"settings\": {\"set_name\": \"rs0\"}, " DATA "}";
-static const char set[] = "{\"settings\": {\"set_name\": \"rs0\"}}";
-
-/* Two servers: what was dumped, and where it is to go. */
-struct two {
-	struct mo_shop from, to;
-	struct kept k;
-	struct loading l;
-};
-
-static void two_target(struct two *t, const char *to)
-{
-	mo_shop_script(&t->to, to);
-	loading_init(&t->l, &t->to.s, &t->k, "shop");
-}
-
-static void two_start(struct two *t, const char *from, const char *to)
-{
-	mo_shop_script(&t->from, from);
-	kept_dump(&t->from.s, "shop", &t->k);
-	two_target(t, to);
-}
-
-static void two_stop(struct two *t)
-{
-	loading_release(&t->l);
-	kept_release(&t->k);
-	mo_shop_stop(&t->from);
-	mo_shop_stop(&t->to);
-}
-
-static void check_listed(struct mo_shop *f, const char *collection, const char *part)
-{
-	CLEANUP(cstr_release) char *json = mo_shop_listed(f, "shop", collection);
-
-	CHECK_HAS(json, part);
-}
 
 TEST("MongoDB load: options, validators that its own documents break, collations, capped collections, hidden indexes and views come as they were")
 {
-	struct two t;
+	struct mo_two t;
 
-	two_start(&t, source, set);
+	mo_two_start(&t, source, A_SERVER_OF_A_SET);
 	mo_shop_run_ok(&t.l);
 	CHECK_INT(mo_shop_count(&t.to, "shop", "orders"), 3);
-	check_listed(&t.to, "orders", "\"validator\" : { \"n\" : { \"$gt\" : 0 } }, \"validationLevel\" : \"moderate\"");
-	check_listed(&t.to, "cap", "\"capped\" : true");
-	check_listed(&t.to, "words", "\"locale\" : \"de\"");
-	check_listed(&t.to, "a_view", "\"viewOn\" : \"z_view\"");
-	check_listed(&t.to, "z_view", "\"$match\"");
+	mo_two_listed(&t, "orders", "\"validator\" : { \"n\" : { \"$gt\" : 0 } }, \"validationLevel\" : \"moderate\"");
+	mo_two_listed(&t, "cap", "\"capped\" : true");
+	mo_two_listed(&t, "words", "\"locale\" : \"de\"");
+	mo_two_listed(&t, "a_view", "\"viewOn\" : \"z_view\"");
+	mo_two_listed(&t, "z_view", "\"$match\"");
 	CLEANUP(cstr_release) char *hidden = mo_shop_index(&t.to, "shop", "orders", "n"), *word = mo_shop_index(&t.to, "shop", "words", "w");
 	CHECK_HAS(hidden, "\"hidden\" : true");
 	CHECK_HAS(word, "\"collation\" : { \"locale\" : \"de\" }");
 	CHECK_INT(mo_test_script_asked(&t.to.mo, "insert", "\"bypassDocumentValidation\" : true"), 1);
 	CHECK(mo_test_script_asked(&t.to.mo, "createIndexes", "\"w\" : \"majority\"") > 0);
-	two_stop(&t);
+	mo_two_stop(&t);
 }
 
 TEST("MongoDB load: views beside keep their definition, and an exchange makes them anew on both sides")
 {
-	struct two t;
+	struct mo_two t;
 	struct error err = ERROR_INIT;
-	struct exchange_pair pair = {.name = xstrdup("shop"), .loaded = xstrdup("shop.*" BESIDE), .aside = xstrdup("shop.*" ASIDE)};
-	struct exchange_request q = {.action = EXCHANGE_PUT, .pair = &pair, .pairs = 1, .run = RUN};
 
-	two_start(&t, source, "{\"data\": {\"shop\": {\"orders\": {\"documents\": [{\"_id\": 9}]}, \"z_view\": {\"documents\": [{\"_id\": 8}]},"
+	mo_two_start(&t, source, "{\"data\": {\"shop\": {\"orders\": {\"documents\": [{\"_id\": 9}]}, \"z_view\": {\"documents\": [{\"_id\": 8}]},"
 			      " \"old_view\": {\"options\": {\"viewOn\": \"orders\", \"pipeline\": []}}, \"a_view\": {\"options\": {\"viewOn\": \"other\", \"pipeline\": []}}}}}");
 	mo_shop_run_ok(&t.l);
-	check_listed(&t.to, "a_view" BESIDE, "\"viewOn\" : \"z_view\"");
-	CHECK_OK(driver_mongodb.exchange(&run, &t.to.s.e, &q, &err), err);
-	check_listed(&t.to, "a_view", "\"viewOn\" : \"z_view\"");
-	check_listed(&t.to, "z_view", "\"viewOn\" : \"orders\"");
-	check_listed(&t.to, "a_view" ASIDE, "\"viewOn\" : \"other\"");
-	check_listed(&t.to, "old_view" ASIDE, "\"viewOn\" : \"orders\"");
+	mo_two_listed(&t, "a_view" BESIDE, "\"viewOn\" : \"z_view\"");
+	CHECK_OK(mo_shop_exchange(&t.to, EXCHANGE_PUT, &err), err);
+	mo_two_listed(&t, "a_view", "\"viewOn\" : \"z_view\"");
+	mo_two_listed(&t, "z_view", "\"viewOn\" : \"orders\"");
+	mo_two_listed(&t, "a_view" ASIDE, "\"viewOn\" : \"other\"");
+	mo_two_listed(&t, "old_view" ASIDE, "\"viewOn\" : \"orders\"");
 	CHECK_INT(mo_shop_count(&t.to, "shop", "z_view" ASIDE), 1);
 	CHECK_INT(mo_shop_count(&t.to, "shop", "orders"), 3);
-	q.action = EXCHANGE_BACK;
-	CHECK_OK(driver_mongodb.exchange(&run, &t.to.s.e, &q, &err), err);
-	check_listed(&t.to, "a_view", "\"viewOn\" : \"other\"");
-	check_listed(&t.to, "old_view", "\"viewOn\" : \"orders\"");
+	CHECK_OK(mo_shop_exchange(&t.to, EXCHANGE_BACK, &err), err);
+	mo_two_listed(&t, "a_view", "\"viewOn\" : \"other\"");
+	mo_two_listed(&t, "old_view", "\"viewOn\" : \"orders\"");
 	CHECK_INT(mo_shop_count(&t.to, "shop", "z_view"), 1);
 	CHECK_INT(mo_shop_count(&t.to, "shop", "orders" BESIDE), 3);
-	free(pair.name), free(pair.loaded), free(pair.aside);
-	two_stop(&t);
+	mo_two_stop(&t);
 }
 
 static const char busy[] = "{\"data\": {\"shop\": {\"orders\": {\"documents\": [{\"_id\": 9}]}, \"later\": {\"documents\": [{\"_id\": 8}]},"
 			   " \"a_view\": {\"options\": {\"viewOn\": \"other\", \"pipeline\": []}}}}}";
 
 /* Where the nth command of a kind fails, what is looked at says so, and both ways go on from there. */
-static void break_and(struct two *t, enum exchange_action after, const char *command, unsigned n)
+static void break_and(struct mo_two *t, enum exchange_action after, const char *command, unsigned n)
 {
 	struct error err = ERROR_INIT;
 	struct exchange_request q = {.action = EXCHANGE_LOOK, .run = RUN};
 	CLEANUP(cstr_release) char *fault = xasprintf("[{\"command\": \"%s\", \"n\": %u, \"times\": 1, \"close\": true}]", command, n);
 
-	two_target(t, busy);
+	mo_two_to(t, busy);
 	mo_shop_run_ok(&t->l);
 	CHECK_OK(driver_mongodb.exchange(&run, &t->to.s.e, &q, &err), err);
 	CHECK_INT(q.pairs, 1);
@@ -135,15 +90,14 @@ static void break_and(struct two *t, enum exchange_action after, const char *com
 	CHECK_INT(mo_shop_count(&t->to, "shop", "orders"), after == EXCHANGE_PUT ? 3 : 1);
 	CHECK(mo_shop_has(&t->to, "shop", "later") == (after == EXCHANGE_BACK));
 	CHECK(mo_shop_has(&t->to, "shop", "words") == (after == EXCHANGE_PUT));
-	check_listed(&t->to, "a_view", after == EXCHANGE_PUT ? "\"viewOn\" : \"z_view\"" : "\"viewOn\" : \"other\"");
+	mo_two_listed(t, "a_view", after == EXCHANGE_PUT ? "\"viewOn\" : \"z_view\"" : "\"viewOn\" : \"other\"");
 	CHECK_INT(mo_shop_count(&t->to, "shop", after == EXCHANGE_PUT ? "orders" ASIDE : "orders" BESIDE), after == EXCHANGE_PUT ? 1 : 3);
 	CHECK(mo_shop_has(&t->to, "shop", after == EXCHANGE_PUT ? "later" ASIDE : "words" BESIDE));
 	q.action = EXCHANGE_DROP;
 	CHECK_OK(driver_mongodb.exchange(&run, &t->to.s.e, &q, &err), err);
 	CHECK(!mo_shop_has(&t->to, "shop", "drtool_run_" RUN) && !mo_shop_has(&t->to, "shop", "orders" BESIDE) && !mo_shop_has(&t->to, "shop", "orders" ASIDE));
 	free(q.pair[0].name), free(q.pair[0].loaded), free(q.pair[0].aside), free(q.pair);
-	loading_release(&t->l);
-	mo_shop_stop(&t->to);
+	mo_two_away(t);
 }
 
 struct breach {
@@ -153,10 +107,9 @@ struct breach {
 
 static void break_each(enum exchange_action after, const struct breach *breach, size_t breaches)
 {
-	struct two t = {0};
+	struct mo_two t;
 
-	mo_shop_script(&t.from, source);
-	kept_dump(&t.from.s, "shop", &t.k);
+	mo_two_from(&t, source);
 	for (size_t i = 0; i < breaches; i++)
 		break_and(&t, after, breach[i].command, breach[i].n);
 	kept_release(&t.k);
@@ -188,53 +141,46 @@ TEST("MongoDB exchange that is cut off while a view changes its place goes back 
 
 TEST("MongoDB exchange: a collection that somebody made meanwhile is not touched, and nothing is lost")
 {
-	struct two t;
+	struct mo_two t;
 	struct error err = ERROR_INIT;
-	struct exchange_pair pair = {.name = xstrdup("shop"), .loaded = xstrdup("shop.*" BESIDE), .aside = xstrdup("shop.*" ASIDE)};
-	struct exchange_request q = {.action = EXCHANGE_PUT, .pair = &pair, .pairs = 1, .run = RUN};
 
-	two_start(&t, source, "{\"data\": {\"shop\": {\"orders\": {\"documents\": [{\"_id\": 9}]}}}}");
+	mo_two_start(&t, source, "{\"data\": {\"shop\": {\"orders\": {\"documents\": [{\"_id\": 9}]}}}}");
 	mo_shop_run_ok(&t.l);
 	/* Between the two renames of `orders`, the second and the third. */
 	mo_test_script_faults(&t.to.mo, "[{\"command\": \"renameCollection\", \"n\": 3, \"times\": 1, \"run\": {\"insert\": \"orders\", \"$db\": \"shop\","
 					" \"documents\": [{\"_id\": 77}]}}]");
-	CHECK_ERR(driver_mongodb.exchange(&run, &t.to.s.e, &q, &err), err, ST_SERVER, "orders");
-	CHECK_ERR(driver_mongodb.exchange(&run, &t.to.s.e, &q, &err), err, ST_REFUSED, "shop.orders was made by somebody");
+	CHECK_ERR(mo_shop_exchange(&t.to, EXCHANGE_PUT, &err), err, ST_SERVER, "orders");
+	CHECK_ERR(mo_shop_exchange(&t.to, EXCHANGE_PUT, &err), err, ST_REFUSED, "shop.orders was made by somebody");
 	CHECK_INT(mo_shop_count(&t.to, "shop", "orders" ASIDE), 1);
 	CHECK_INT(mo_shop_count(&t.to, "shop", "orders"), 1);
 	mo_test_server_command(&t.to.mo, "shop", "{\"drop\": \"orders\"}", NULL);
-	CHECK_OK(driver_mongodb.exchange(&run, &t.to.s.e, &q, &err), err);
+	CHECK_OK(mo_shop_exchange(&t.to, EXCHANGE_PUT, &err), err);
 	CHECK_INT(mo_shop_count(&t.to, "shop", "orders"), 3);
-	free(pair.name), free(pair.loaded), free(pair.aside);
-	two_stop(&t);
+	mo_two_stop(&t);
 }
 
 /* Between the drop of the old view and the making of the new one, `made` is run. */
 static void take_name_of_view(enum exchange_action action, unsigned nth_create, const char *taken, const char *made)
 {
-	struct two t;
+	struct mo_two t;
 	struct error err = ERROR_INIT;
-	struct exchange_pair pair = {.name = xstrdup("shop"), .loaded = xstrdup("shop.*" BESIDE), .aside = xstrdup("shop.*" ASIDE)};
-	struct exchange_request q = {.action = EXCHANGE_PUT, .pair = &pair, .pairs = 1, .run = RUN};
 	CLEANUP(cstr_release) char *fault = xasprintf("[{\"command\": \"create\", \"n\": %u, \"times\": 1, \"run\": %s}]", nth_create, made);
 	CLEANUP(cstr_release) char *why = xasprintf("shop.%s was made by somebody", taken), *drop = xasprintf("{\"drop\": \"%s\"}", taken);
 
-	two_start(&t, source, busy);
+	mo_two_start(&t, source, busy);
 	mo_shop_run_ok(&t.l);
 	if (action == EXCHANGE_BACK)
-		CHECK_OK(driver_mongodb.exchange(&run, &t.to.s.e, &q, &err), err);
-	q.action = action;
+		CHECK_OK(mo_shop_exchange(&t.to, EXCHANGE_PUT, &err), err);
 	mo_test_script_faults(&t.to.mo, fault);
 	for (int i = 0; i < 2; i++)
-		CHECK_ERR(driver_mongodb.exchange(&run, &t.to.s.e, &q, &err), err, ST_REFUSED, why);
+		CHECK_ERR(mo_shop_exchange(&t.to, action, &err), err, ST_REFUSED, why);
 	CHECK(mo_shop_has(&t.to, "shop", taken));
-	check_listed(&t.to, "a_view" BESIDE, "\"viewOn\" : \"z_view\"");
+	mo_two_listed(&t, "a_view" BESIDE, "\"viewOn\" : \"z_view\"");
 	mo_test_server_command(&t.to.mo, "shop", drop, NULL);
-	CHECK_OK(driver_mongodb.exchange(&run, &t.to.s.e, &q, &err), err);
-	check_listed(&t.to, "a_view", action == EXCHANGE_PUT ? "\"viewOn\" : \"z_view\"" : "\"viewOn\" : \"other\"");
-	check_listed(&t.to, action == EXCHANGE_PUT ? "a_view" ASIDE : "a_view" BESIDE, action == EXCHANGE_PUT ? "\"viewOn\" : \"other\"" : "\"viewOn\" : \"z_view\"");
-	free(pair.name), free(pair.loaded), free(pair.aside);
-	two_stop(&t);
+	CHECK_OK(mo_shop_exchange(&t.to, action, &err), err);
+	mo_two_listed(&t, "a_view", action == EXCHANGE_PUT ? "\"viewOn\" : \"z_view\"" : "\"viewOn\" : \"other\"");
+	mo_two_listed(&t, action == EXCHANGE_PUT ? "a_view" ASIDE : "a_view" BESIDE, action == EXCHANGE_PUT ? "\"viewOn\" : \"other\"" : "\"viewOn\" : \"z_view\"");
+	mo_two_stop(&t);
 }
 
 TEST("MongoDB exchange: what takes the name of a view meanwhile, a collection or another view, is not touched, and the view is not lost")
@@ -246,11 +192,11 @@ TEST("MongoDB exchange: what takes the name of a view meanwhile, a collection or
 
 TEST("MongoDB exchange: without the state of its run the names are enough to put a copy in place and to go back")
 {
-	struct two t;
+	struct mo_two t;
 	struct error err = ERROR_INIT;
 	struct exchange_request q = {.action = EXCHANGE_LOOK, .run = RUN};
 
-	two_start(&t, source, "{\"data\": {\"shop\": {\"orders\": {\"documents\": [{\"_id\": 9}]}}}}");
+	mo_two_start(&t, source, "{\"data\": {\"shop\": {\"orders\": {\"documents\": [{\"_id\": 9}]}}}}");
 	mo_shop_run_ok(&t.l);
 	mo_test_server_command(&t.to.mo, "shop", "{\"drop\": \"drtool_run_" RUN "\"}", NULL);
 	CHECK_OK(driver_mongodb.exchange(&run, &t.to.s.e, &q, &err), err);
@@ -264,91 +210,89 @@ TEST("MongoDB exchange: without the state of its run the names are enough to put
 	CHECK_INT(mo_shop_count(&t.to, "shop", "orders"), 1);
 	CHECK_INT(mo_shop_count(&t.to, "shop", "orders" BESIDE), 3);
 	free(q.pair[0].name), free(q.pair[0].loaded), free(q.pair[0].aside), free(q.pair);
-	two_stop(&t);
+	mo_two_stop(&t);
 }
 
 /* ---- servers that do otherwise ---- */
 
 TEST("MongoDB load: an option that the server takes and forgets ends the restore before any document")
 {
-	struct two t;
+	struct mo_two t;
 	struct error err = ERROR_INIT;
 
-	two_start(&t, source, set);
+	mo_two_start(&t, source, A_SERVER_OF_A_SET);
 	/* The collection comes without what was asked for. */
 	mo_test_script_faults(&t.to.mo, "[{\"command\": \"create\", \"ns\": \"shop.cap\", \"run\": {\"create\": \"cap\", \"$db\": \"shop\"}, \"reply\": {\"ok\": 1.0}}]");
 	mo_shop_plan_ok(&t.l);
 	CHECK_ERR(loading_run(&t.l, NULL, &err), err, ST_UNSUPPORTED, "the server made cap without what it was asked for and said nothing: capped, size, max");
 	CHECK_INT(mo_test_script_asked(&t.to.mo, "insert", ""), 0);
-	two_stop(&t);
+	mo_two_stop(&t);
 }
 
 TEST("MongoDB load: a view that the server makes a collection of ends the restore")
 {
-	struct two t;
+	struct mo_two t;
 	struct error err = ERROR_INIT;
 
-	two_start(&t, source, set);
+	mo_two_start(&t, source, A_SERVER_OF_A_SET);
 	mo_test_script_faults(&t.to.mo, "[{\"command\": \"create\", \"ns\": \"shop.z_view\", \"run\": {\"create\": \"z_view\", \"$db\": \"shop\"}, \"reply\": {\"ok\": 1.0}}]");
 	mo_shop_plan_ok(&t.l);
 	CHECK_ERR(loading_run(&t.l, NULL, &err), err, ST_UNSUPPORTED, "the server made a plain collection of z_view, which is a view");
-	two_stop(&t);
+	mo_two_stop(&t);
 }
 
 TEST("MongoDB load: a server that takes no version of an index gets them without")
 {
-	struct two t;
+	struct mo_two t;
 
-	two_start(&t, source, set);
+	mo_two_start(&t, source, A_SERVER_OF_A_SET);
 	mo_test_script_faults(&t.to.mo, "[{\"command\": \"createIndexes\", \"ns\": \"shop.orders\", \"times\": 1, \"error\": 67, \"message\": \"unknown field v\"}]");
 	mo_shop_run_ok(&t.l);
 	CHECK_INT(mo_test_script_asked(&t.to.mo, "createIndexes", "\"orders\""), 2);
-	two_stop(&t);
+	mo_two_stop(&t);
 }
 
 TEST("MongoDB load: an index that the server does not make, though it says so, ends the restore")
 {
-	struct two t;
+	struct mo_two t;
 	struct error err = ERROR_INIT;
 
-	two_start(&t, source, set);
+	mo_two_start(&t, source, A_SERVER_OF_A_SET);
 	mo_test_script_faults(&t.to.mo, "[{\"command\": \"createIndexes\", \"ns\": \"shop.orders\", \"reply\": {\"ok\": 1.0}}]");
 	mo_shop_plan_ok(&t.l);
 	CHECK_ERR(loading_run(&t.l, NULL, &err), err, ST_UNSUPPORTED, "the server did not make the index n of orders, and said nothing");
-	two_stop(&t);
+	mo_two_stop(&t);
 }
 
 TEST("MongoDB load: a link that breaks inside of a batch loses nothing and doubles nothing")
 {
-	struct two t;
+	struct mo_two t;
 	struct error err = ERROR_INIT;
 
-	two_start(&t, source, set);
+	mo_two_start(&t, source, A_SERVER_OF_A_SET);
 	t.l.rows_per_unit = 2;
 	/* The server has taken the documents, and nobody hears of it. */
 	mo_test_script_faults(&t.to.mo, "[{\"command\": \"insert\", \"ns\": \"shop.orders\", \"times\": 1, \"cut\": true}]");
 	mo_shop_plan_ok(&t.l);
 	CHECK(loading_run(&t.l, NULL, &err) == ST_UNREACHABLE);
 	error_release(&err);
-	t.l.resumed = true;
-	strlist_release(&t.l.done);
-	mo_shop_run_ok(&t.l);
+	mo_two_resume_all(&t);
 	mo_shop_check(&t.to, &t.k, "shop", "");
-	two_stop(&t);
+	mo_two_stop(&t);
 }
 
 /* bypassed: how many inserts tell the server to keep them. */
 static void check_stamps(const char *settings, size_t bypassed)
 {
-	struct two t;
+	struct mo_two t;
 	CLEANUP(cstr_release) char *to = xasprintf("{\"settings\": {%s}}", settings);
 
-	two_start(&t, "{\"settings\": {\"version\": \"4.4.0\"}, \"data\": {\"shop\": {\"t\": {\"documents\": [{\"_id\": 1, \"x\": 1, \"at\": {\"$timestamp\": {\"t\": 0, \"i\": 0}}},"
+	mo_two_start(&t, "{\"settings\": {\"version\": \"4.4.0\"}, \"data\": {\"shop\": {\"t\": {\"documents\": [{\"_id\": 1, \"x\": 1, \"at\": {\"$timestamp\": {\"t\": 0, \"i\": 0}}},"
 		      " {\"_id\": 2, \"in\": {\"at\": {\"$timestamp\": {\"t\": 0, \"i\": 0}}}}]}}}}", to);
 	mo_shop_run_ok(&t.l);
 	mo_shop_check(&t.to, &t.k, "shop", "");
 	CHECK_INT(mo_test_script_asked(&t.to.mo, "insert", "bypassEmptyTsReplacement"), bypassed);
-	two_stop(&t);
+	mo_two_stop(&t);
 }
 
 TEST("MongoDB load: empty timestamps, which a server would replace by its own time, stay empty, before version 8.0 and since")
@@ -358,131 +302,16 @@ TEST("MongoDB load: empty timestamps, which a server would replace by its own ti
 	check_stamps("\"version\": \"8.0.4-1\", \"build_info\": {\"psmdbVersion\": \"8.0.4-1\"}", 1);
 }
 
-/* ---- accounts ---- */
-
-static const char accounts[] =
-	"{\"data\": {\"shop\": {\"a\": {\"documents\": [{\"_id\": 1}]}}, \"admin\": {\"system.users\": {\"documents\": [{\"_id\": \"shop.ann\", \"user\": \"ann\","
-	" \"db\": \"shop\", \"credentials\": {\"x\": 1}, \"roles\": []}]}, \"system.roles\": {\"documents\": [{\"_id\": \"shop.r\", \"role\": \"r\", \"db\": \"shop\"}]}}}}";
-
-TEST("MongoDB load: users and roles come as they were with --users all, merged by the server itself, and nothing of them is left beside")
-{
-	struct two t;
-
-	two_start(&t, accounts, set);
-	t.l.q.users = LOAD_USERS_ALL;
-	mo_shop_plan_ok(&t.l);
-	CHECK_HAS(t.l.plan.confirm, "shop@");
-	mo_shop_run_ok(&t.l);
-	CHECK_INT(mo_shop_count(&t.to, "admin", "system.users"), 1);
-	CHECK_INT(mo_shop_count(&t.to, "admin", "system.roles"), 1);
-	CHECK(!mo_shop_has(&t.to, "admin", "tempusers") && !mo_shop_has(&t.to, "admin", "temproles"));
-	/* The role restore may read these, and no others. */
-	CHECK_INT(mo_test_script_asked(&t.to.mo, "_mergeAuthzCollections", "\"tempUsersCollection\" : \"admin.tempusers\", \"tempRolesCollection\" : \"admin.temproles\""), 1);
-	two_stop(&t);
-}
-
-static void start_accounts(struct two *t)
-{
-	two_start(t, accounts, set);
-	t->l.q.users = LOAD_USERS_ALL;
-	mo_shop_plan_ok(&t->l);
-}
-
-static void check_no_hashes(struct two *t, uint64_t users)
-{
-	CHECK(!mo_shop_has(&t->to, "admin", "tempusers") && !mo_shop_has(&t->to, "admin", "temproles"));
-	CHECK_INT(mo_shop_count(&t->to, "admin", "system.users"), users);
-}
-
-TEST("MongoDB load: no password hashes are left beside when the server refuses the accounts or the link breaks, and a resumed restore makes them")
-{
-	static const char *const faults[] = {"[{\"command\": \"_mergeAuthzCollections\", \"error\": 2, \"message\": \"no account\"}]",
-					     "[{\"command\": \"_mergeAuthzCollections\", \"close\": true}]",
-					     "[{\"command\": \"insert\", \"ns\": \"admin.temproles\", \"cut\": true}]",
-					     "[{\"command\": \"drop\", \"ns\": \"admin.tempusers\", \"error\": 11600}]"};
-
-	for (size_t i = 0; i < ARRAY_LEN(faults); i++) {
-		struct two t;
-		struct error err = ERROR_INIT;
-
-		start_accounts(&t);
-		mo_test_script_faults(&t.to.mo, faults[i]);
-		CHECK(loading_run(&t.l, NULL, &err) != ST_OK);
-		error_release(&err);
-		check_no_hashes(&t, 0);
-		t.l.resumed = true;
-		strlist_release(&t.l.done);
-		mo_shop_run_ok(&t.l);
-		check_no_hashes(&t, 1);
-		two_stop(&t);
-	}
-}
-
-TEST("MongoDB load: password hashes that could not be dropped are said to be there, and a resumed restore knows them for its own")
-{
-	struct two t;
-	struct error err = ERROR_INIT;
-
-	start_accounts(&t);
-	mo_test_script_faults(&t.to.mo, "[{\"command\": \"_mergeAuthzCollections\", \"error\": 2}, {\"command\": \"drop\", \"ns\": \"admin.tempusers\", \"n\": 2, \"times\": 2,"
-					" \"error\": 1}]");
-	CHECK(loading_run(&t.l, NULL, &err) != ST_OK);
-	error_release(&err);
-	CHECK(mo_shop_has(&t.to, "admin", "tempusers"));
-	mo_shop_note(&t.to, "drop the collections admin.tempusers and admin.temproles");
-	t.l.resumed = true;
-	strlist_release(&t.l.done);
-	mo_shop_run_ok(&t.l);
-	check_no_hashes(&t, 1);
-	two_stop(&t);
-}
-
-TEST("MongoDB load: accounts that somebody else is restoring are not touched: refused before anything is changed, and later, too")
-{
-	static const char why[] = "admin.tempusers is there already, where the server is to find the accounts: another restore may be at work";
-	static const char other[] = "{\"insert\": \"tempusers\", \"documents\": [{\"_id\": \"x.y\"}]}";
-	struct two t;
-	struct error err = ERROR_INIT;
-
-	start_accounts(&t);
-	mo_test_server_command(&t.to.mo, "admin", other, NULL);
-	CHECK_ERR(loading_run(&t.l, NULL, &err), err, ST_REFUSED, why);
-	CHECK_INT(mo_shop_count(&t.to, "admin", "tempusers"), 1);
-	two_stop(&t);
-	two_start(&t, accounts, set);
-	mo_test_server_command(&t.to.mo, "admin", other, NULL);
-	t.l.q.users = LOAD_USERS_ALL;
-	mo_shop_refused(&t.l, why);
-	loading_init(&t.l, &t.to.s, &t.k, "shop");
-	CHECK_INT(mo_shop_count(&t.to, "admin", "tempusers"), 1);
-	CHECK(!mo_shop_has(&t.to, "shop", "a"));
-	two_stop(&t);
-}
-
-TEST("MongoDB load: a server that cannot take accounts refuses --users all before anything is changed; without it they stay out")
-{
-	struct two t;
-
-	two_start(&t, accounts, "{\"settings\": {\"missing\": [\"_mergeAuthzCollections\"]}}");
-	t.l.q.users = LOAD_USERS_ALL;
-	mo_shop_refused(&t.l, "the server has no command _mergeAuthzCollections");
-	loading_init(&t.l, &t.to.s, &t.k, "shop");
-	mo_shop_run_ok(&t.l);
-	CHECK_INT(mo_shop_count(&t.to, "admin", "system.users"), 0);
-	two_stop(&t);
-}
-
 /* ---- refusals ---- */
 
 static void check_refused(const char *from, const char *to, const char *why)
 {
-	struct two t;
+	struct mo_two t;
 
-	two_start(&t, from, to);
-	mo_shop_refused(&t.l, why);
-	loading_init(&t.l, &t.to.s, &t.k, "shop");
+	mo_two_start(&t, from, to);
+	mo_two_refused(&t, why);
 	CHECK_INT(mo_test_script_asked(&t.to.mo, "create", ""), 0);
-	two_stop(&t);
+	mo_two_stop(&t);
 }
 
 TEST("MongoDB load: what a target cannot hold is refused before anything is changed, with the way on")
@@ -506,14 +335,14 @@ TEST("MongoDB load: what a target cannot hold is refused before anything is chan
 
 TEST("MongoDB load: a time series comes under its own name, its buckets byte for byte")
 {
-	struct two t;
+	struct mo_two t;
 
-	two_start(&t, "{\"data\": {\"shop\": {\"ts\": {\"options\": {\"timeseries\": {\"timeField\": \"t\", \"granularity\": \"minutes\"}, \"expireAfterSeconds\":"
-		      " {\"$numberLong\": \"86400\"}}, \"documents\": [{\"_id\": 1, \"control\": {}}, {\"_id\": 2, \"control\": {}}]}}}}", set);
+	mo_two_start(&t, "{\"data\": {\"shop\": {\"ts\": {\"options\": {\"timeseries\": {\"timeField\": \"t\", \"granularity\": \"minutes\"}, \"expireAfterSeconds\":"
+		      " {\"$numberLong\": \"86400\"}}, \"documents\": [{\"_id\": 1, \"control\": {}}, {\"_id\": 2, \"control\": {}}]}}}}", A_SERVER_OF_A_SET);
 	mo_shop_run_ok(&t.l);
-	check_listed(&t.to, "ts", "\"granularity\" : \"minutes\"");
+	mo_two_listed(&t, "ts", "\"granularity\" : \"minutes\"");
 	CHECK_INT(mo_shop_count(&t.to, "shop", "system.buckets.ts"), 2);
-	two_stop(&t);
+	mo_two_stop(&t);
 }
 
 #define MIXED "\"control\": {\"version\": 1, \"min\": {\"t\": 1, \"a\": 1}, \"max\": {\"t\": 2, \"a\": \"x\"}}, \"data\": {\"a\": {\"0\": 1, \"1\": \"x\"}}"
@@ -522,93 +351,26 @@ static const char mixed[] = "{\"settings\": {\"version\": \"6.0.3\"}, \"data\": 
 
 TEST("MongoDB load: a time series whose buckets hold values of several types, which newer servers refuse at first, comes byte for byte")
 {
-	struct two t;
+	struct mo_two t;
 
-	two_start(&t, mixed, "{\"settings\": {\"set_name\": \"rs0\", \"version\": \"8.0.4\"}}");
+	mo_two_start(&t, mixed, "{\"settings\": {\"set_name\": \"rs0\", \"version\": \"8.0.4\"}}");
 	mo_shop_run_ok(&t.l);
 	CHECK_INT(mo_shop_count(&t.to, "shop", "system.buckets.ts"), 4);
 	CHECK_INT(mo_test_script_asked(&t.to.mo, "collMod", "\"ts\", \"timeseriesBucketsMayHaveMixedSchemaData\" : true"), 1);
 	CHECK_INT(mo_test_script_asked(&t.to.mo, "insert", "system.buckets.ts"), 2);
-	two_stop(&t);
+	mo_two_stop(&t);
 }
 
 TEST("MongoDB load: where a time series may not be told to take buckets of mixed schema, it fails and says so; resumed with the right, it goes on")
 {
-	struct two t;
+	struct mo_two t;
 	struct error err = ERROR_INIT;
 
-	two_start(&t, mixed, "{\"settings\": {\"version\": \"8.0.4\"}}");
+	mo_two_start(&t, mixed, "{\"settings\": {\"version\": \"8.0.4\"}}");
 	mo_test_script_faults(&t.to.mo, "[{\"command\": \"collMod\", \"error\": 13, \"message\": \"not authorized\"}]");
 	mo_shop_plan_ok(&t.l);
 	CHECK_ERR(loading_run(&t.l, NULL, &err), err, ST_DENIED, "letting shop.ts have buckets of mixed schema");
-	t.l.resumed = true;
-	strlist_release(&t.l.done);
-	mo_shop_run_ok(&t.l);
+	mo_two_resume_all(&t);
 	CHECK_INT(mo_shop_count(&t.to, "shop", "system.buckets.ts"), 4);
-	two_stop(&t);
-}
-
-/* ---- rights ---- */
-
-#define SERIES "{\"data\": {\"shop\": {\"ts\": {\"options\": {\"timeseries\": {\"timeField\": \"t\"}}, \"documents\": [{\"_id\": 1, \"control\": {}}]}}}}"
-#define READ_WRITE "\"find\", \"insert\", \"update\", \"remove\", \"createCollection\", \"dropCollection\", \"createIndex\", \"listIndexes\", \"listCollections\", \"renameCollectionSameDB\""
-#define DB_ADMIN "\"collMod\", \"bypassDocumentValidation\", \"createCollection\", \"dropCollection\", \"createIndex\", \"listIndexes\", \"listCollections\", \"renameCollectionSameDB\""
-#define RESTORE "\"collMod\", \"bypassDocumentValidation\", \"createCollection\", \"dropCollection\", \"createIndex\", \"insert\""
-#define MAY(resource, actions) "{\"resource\": {" resource "}, \"actions\": [" actions "]}"
-#define OF_SHOP "\"db\": \"shop\", \"collection\": \"\""
-#define OF_ANY "\"db\": \"\", \"collection\": \"\""
-
-/* A server of that version on which the account has these privileges, with a database that is not empty. */
-static char *server_for(const char *version, const char *privileges)
-{
-	return xasprintf("{\"settings\": {\"version\": \"%s\", \"account\": {\"authenticatedUsers\": [{\"user\": \"u\", \"db\": \"admin\"}], \"authenticatedUserPrivileges\":"
-			 " [%s]}}, \"data\": {\"shop\": {\"before\": {}}}}", version, privileges);
-}
-
-static void check_rights(const char *version, const char *privileges, const char *lacks)
-{
-	struct two t;
-	CLEANUP(cstr_release) char *to = server_for(version, privileges);
-
-	two_start(&t, SERIES, to);
-	t.l.q.clean = true;
-	if (lacks) {
-		mo_shop_refused(&t.l, lacks);
-		loading_init(&t.l, &t.to.s, &t.k, "shop");
-		CHECK(mo_shop_has(&t.to, "shop", "before"));
-	} else {
-		mo_shop_run_ok(&t.l);
-	}
-	two_stop(&t);
-}
-
-TEST("MongoDB load: who may not write the buckets of a time series is refused before anything is dropped, with the roles that have these rights")
-{
-	static const char no_buckets[] = "this account may not do on system.buckets.ts of the database shop, where the time series ts is kept: find, insert, update,"
-					 " remove; no role of one database has these rights: grant it readWriteAnyDatabase and dbAdminAnyDatabase on admin";
-
-	check_rights("7.0.14", MAY(OF_SHOP, READ_WRITE) ", " MAY(OF_SHOP, DB_ADMIN), no_buckets);
-	check_rights("7.0.14", MAY(OF_ANY, READ_WRITE) ", " MAY(OF_ANY, DB_ADMIN) ", " MAY("\"db\": \"shop\", \"system_buckets\": \"other\"", READ_WRITE), no_buckets);
-	check_rights("7.0.14", MAY(OF_ANY, READ_WRITE) ", " MAY(OF_ANY, DB_ADMIN) ", " MAY("\"db\": \"\", \"system_buckets\": \"\"", RESTORE),
-		     "where the time series ts is kept: find, update, remove;");
-}
-
-TEST("MongoDB load: rights on the buckets of a time series are enough however they are granted")
-{
-	static const char *const grants[] = {"\"db\": \"\", \"system_buckets\": \"\"", "\"db\": \"shop\", \"system_buckets\": \"\"", "\"db\": \"\", \"system_buckets\": \"ts\"",
-					     "\"db\": \"shop\", \"system_buckets\": \"ts\"", "\"db\": \"shop\", \"collection\": \"system.buckets.ts\""};
-
-	for (size_t i = 0; i < ARRAY_LEN(grants); i++) {
-		CLEANUP(cstr_release) char *privileges = xasprintf(MAY(OF_SHOP, READ_WRITE) ", " MAY(OF_SHOP, DB_ADMIN) ", {\"resource\": {%s}, \"actions\": [" READ_WRITE "]}", grants[i]);
-
-		check_rights("7.0.14", privileges, NULL);
-	}
-	check_rights("7.0.14", MAY("\"anyResource\": true", READ_WRITE ", " DB_ADMIN), NULL);
-}
-
-TEST("MongoDB load: who has the role restore alone is told which roles are needed with it")
-{
-	check_rights("7.0.14", MAY(OF_ANY, RESTORE) ", " MAY("\"anyResource\": true", "\"listCollections\""),
-		     "this account may not do on the database shop: find, update, remove, listIndexes; grant it readWrite and dbAdmin there, or restore, readWriteAnyDatabase and"
-		     " dbAdminAnyDatabase on admin");
+	mo_two_stop(&t);
 }

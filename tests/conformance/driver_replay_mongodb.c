@@ -1,13 +1,9 @@
 /* What a load promises of the log of a backup whose documents are of no one moment: archives of the server of the tests and of the scripted one, with
  * logs that are written here. */
 #include "tests/conformance/mongodb_log.h"
-#include "tests/conformance/mongodb_script.h"
-#include "tests/conformance/mongodb_shop.h"
+#include "tests/conformance/mongodb_two.h"
 #include "tests/lib/test.h"
 #include "tests/unit/mongodb/documents.h"
-
-#define RUN "0a1b2c"
-#define BESIDE "_restore_" RUN
 
 /* ---- a log ---- */
 
@@ -40,13 +36,6 @@ static void check_found(int line, struct mo_shop *f, const char *collection, con
 		test_fail(__FILE__, line, "%s of %s is %s, expected %s", id, collection, is, *part ? part : "none");
 }
 #define CHECK_FOUND(f, collection, id, part) check_found(__LINE__, f, collection, id, part)
-
-static void check_listed(struct mo_shop *f, const char *collection, const char *part)
-{
-	CLEANUP(cstr_release) char *json = mo_shop_listed(f, "shop", collection);
-
-	CHECK_HAS(json, part);
-}
 
 /* ---- documents, on the server of the tests ---- */
 
@@ -154,36 +143,12 @@ TEST("MongoDB replay: of one collection under another name only its own entries 
 	"\"old\": {\"documents\": [{\"_id\": 1}]}, \"a_view\": {\"options\": {\"viewOn\": \"orders\", \"pipeline\": []}}}}"
 
 static const char source[] = "{\"settings\": {\"set_name\": \"rs0\"}, " DATA "}";
-static const char set[] = "{\"settings\": {\"set_name\": \"rs0\"}}";
-
-struct two {
-	struct mo_shop from, to;
-	struct kept k;
-	struct loading l;
-};
-
-static void two_start(struct two *t, const char *to)
-{
-	*t = (struct two){.k = {.objects = 0}};
-	mo_shop_script(&t->from, source);
-	kept_dump(&t->from.s, "shop", &t->k);
-	mo_shop_script(&t->to, to);
-	loading_init(&t->l, &t->to.s, &t->k, "shop");
-}
-
-static void two_stop(struct two *t)
-{
-	loading_release(&t->l);
-	kept_release(&t->k);
-	mo_shop_stop(&t->from);
-	mo_shop_stop(&t->to);
-}
 
 TEST("MongoDB replay: collections, indexes and views are made, changed, renamed and dropped as the log says")
 {
-	struct two t;
+	struct mo_two t;
 
-	two_start(&t, set);
+	mo_two_start(&t, source, A_SERVER_OF_A_SET);
 	ADD_LOG(&t.k, COMMAND("{'create': 'tmp', 'idIndex': {'v': 2, 'key': {'_id': 1}, 'name': '_id_'}}"), INSERT("shop.tmp", "{'_id': 1, 'w': 'x'}"),
 		COMMAND("{'createIndexes': 'tmp', 'v': 2, 'key': {'w': 1}, 'name': 'w', 'unique': true}"),
 		COMMAND("{'renameCollection': 'shop.tmp', 'to': 'shop.old', 'stayTemp': false, 'dropTarget': true}"), INSERT("shop.old", "{'_id': 2, 'w': 'y'}"),
@@ -194,13 +159,13 @@ TEST("MongoDB replay: collections, indexes and views are made, changed, renamed 
 	mo_shop_run_ok(&t.l);
 	CHECK_INT(mo_shop_count(&t.to, "shop", "old"), 2);
 	CHECK(!mo_shop_has(&t.to, "shop", "tmp") && !mo_shop_has(&t.to, "shop", "gone") && !mo_shop_has(&t.to, "shop", "a_view"));
-	check_listed(&t.to, "new_view", "\"viewOn\" : \"old\"");
-	check_listed(&t.to, "orders", "\"validator\" : { \"n\" : { \"$gt\" : 0 } }");
-	check_listed(&t.to, "cap", "\"capped\" : true");
+	mo_two_listed(&t, "new_view", "\"viewOn\" : \"old\"");
+	mo_two_listed(&t, "orders", "\"validator\" : { \"n\" : { \"$gt\" : 0 } }");
+	mo_two_listed(&t, "cap", "\"capped\" : true");
 	CLEANUP(cstr_release) char *n = mo_shop_index(&t.to, "shop", "orders", "n"), *w = mo_shop_index(&t.to, "shop", "old", "w");
 	CHECK_STR(n, "");
 	CHECK_HAS(w, "\"unique\" : true");
-	two_stop(&t);
+	mo_two_stop(&t);
 }
 
 #define TXN(number, more, ops) "'op': 'c', 'ns': 'admin.$cmd', 'lsid': {'id': 1}, 'txnNumber': {'$numberLong': '" #number "'}, 'prevOpTime': {'ts': {'$timestamp': {'t': 0, 'i': 0}}, 't': {'$numberLong': '-1'}}, 'o': {'applyOps': [" ops "]" more "}"
@@ -208,9 +173,9 @@ TEST("MongoDB replay: collections, indexes and views are made, changed, renamed 
 
 TEST("MongoDB replay: transactions are done when they are committed, and not at all without")
 {
-	struct two t;
+	struct mo_two t;
 
-	two_start(&t, set);
+	mo_two_start(&t, source, A_SERVER_OF_A_SET);
 	ADD_LOG(&t.k, TXN(1, "", "{'op': 'i', 'ns': 'shop.orders', 'o': {'_id': 10}}, {'op': 'd', 'ns': 'shop.orders', 'o': {'_id': 1}}"),
 		TXN(2, ", 'prepare': true", "{'op': 'i', 'ns': 'shop.orders', 'o': {'_id': 20}}"),
 		TXN(3, ", 'prepare': true", "{'op': 'i', 'ns': 'shop.orders', 'o': {'_id': 30}}"), TXN(4, ", 'partialTxn': true", "{'op': 'i', 'ns': 'shop.orders', 'o': {'_id': 40}}"),
@@ -222,7 +187,7 @@ TEST("MongoDB replay: transactions are done when they are committed, and not at 
 	CHECK_FOUND(&t.to, "orders", "30", "");
 	CHECK_FOUND(&t.to, "orders", "40", "");
 	mo_shop_note(&t.to, "1 transactions were open at the end of the log");
-	two_stop(&t);
+	mo_two_stop(&t);
 }
 
 static const char *const swap[] = {
@@ -233,22 +198,20 @@ static const char *const swap[] = {
 /* The link breaks at the nth command of a kind, which is done or not; the replay goes on from there. */
 static void break_and_resume(const char *fault)
 {
-	struct two t;
+	struct mo_two t;
 	struct error err = ERROR_INIT;
 
-	two_start(&t, set);
+	mo_two_start(&t, source, A_SERVER_OF_A_SET);
 	mo_log_add(&t.k, swap, ARRAY_LEN(swap));
 	mo_shop_plan_ok(&t.l);
 	mo_test_script_faults(&t.to.mo, fault);
 	CHECK(loading_run(&t.l, NULL, &err) == ST_UNREACHABLE);
 	error_release(&err);
-	strlist_release(&t.l.done);
-	t.l.resumed = t.l.log_only = true;
-	mo_shop_run_ok(&t.l);
+	mo_two_resume_log(&t);
 	CHECK_INT(mo_shop_count(&t.to, "shop", "orders"), 2);
 	CHECK_INT(mo_shop_count(&t.to, "shop", "old"), 3);
 	CHECK(!mo_shop_has(&t.to, "shop", "tmp") && !mo_shop_has(&t.to, "shop", "drtool_run_" RUN));
-	two_stop(&t);
+	mo_two_stop(&t);
 }
 
 TEST("MongoDB replay that is cut off at a rename goes on from there, whether it was done or not")
@@ -271,7 +234,7 @@ TEST("MongoDB replay that is cut off between its documents goes on from there")
 	break_and_resume("[{\"command\": \"delete\", \"ns\": \"shop.orders\", \"n\": 1, \"times\": 1, \"close\": true}]");
 }
 
-static void check_fails(struct two *t, enum status code, const char *part)
+static void check_fails(struct mo_two *t, enum status code, const char *part)
 {
 	struct error err = ERROR_INIT;
 
@@ -281,57 +244,57 @@ static void check_fails(struct two *t, enum status code, const char *part)
 
 TEST("MongoDB replay: a document that the server does not take is named with its entry")
 {
-	struct two t;
+	struct mo_two t;
 
-	two_start(&t, set);
+	mo_two_start(&t, source, A_SERVER_OF_A_SET);
 	ADD_LOG(&t.k, INSERT("shop.orders", "{'_id': 3}"), INSERT("shop.orders", "{'_id': 'four'}"));
 	mo_test_script_faults(&t.to.mo, "[{\"command\": \"update\", \"ns\": \"shop.orders\", \"n\": 1, \"reply\": {\"ok\": 1, \"n\": 1, \"nModified\": 0,"
 					" \"writeErrors\": [{\"index\": 1, \"code\": 121, \"errmsg\": \"no room for it\"}]}}]");
 	check_fails(&t, ST_SERVER, "oplog entry 100:2 (shop.orders): the document with _id \"four\": the server does not take it into shop.orders: no room for it");
-	two_stop(&t);
+	mo_two_stop(&t);
 }
 
 TEST("MongoDB replay: an operation that no replay can do ends it, named with its entry")
 {
-	struct two t;
+	struct mo_two t;
 
-	two_start(&t, set);
+	mo_two_start(&t, source, A_SERVER_OF_A_SET);
 	ADD_LOG(&t.k, INSERT("shop.orders", "{'_id': 3}"), COMMAND("{'importCollection': 'shop.x'}"));
 	check_fails(&t, ST_UNSUPPORTED, "oplog entry 100:2 (shop.$cmd): importCollection cannot be replayed");
-	two_stop(&t);
+	mo_two_stop(&t);
 }
 
 TEST("MongoDB replay: a log that lacks its beginning, its end or its order is refused as bad")
 {
-	struct two t;
+	struct mo_two t;
 
-	two_start(&t, set);
+	mo_two_start(&t, source, A_SERVER_OF_A_SET);
 	ADD_LOG(&t.k, INSERT("shop.orders", "{'_id': 3}"), INSERT("shop.orders", "{'_id': 4}"));
 	js_set_str(the_log(&t.k)->facts, "from", "99:1");
 	check_fails(&t, ST_BAD, "lacks its beginning: it is from 99:1, its first entry is of 100:1");
 	CHECK_FOUND(&t.to, "orders", "3", "");
-	two_stop(&t);
+	mo_two_stop(&t);
 
-	two_start(&t, set);
+	mo_two_start(&t, source, A_SERVER_OF_A_SET);
 	ADD_LOG(&t.k, INSERT("shop.orders", "{'_id': 3}"), INSERT("shop.orders", "{'_id': 4}"));
 	js_set_str(the_log(&t.k)->facts, "to", "100:3");
 	check_fails(&t, ST_BAD, "lacks its end: it is until 100:3, its last entry is of 100:2");
-	two_stop(&t);
+	mo_two_stop(&t);
 
-	two_start(&t, set);
+	mo_two_start(&t, source, A_SERVER_OF_A_SET);
 	ADD_LOG(&t.k, INSERT("shop.orders", "{'_id': 3}"), INSERT("shop.orders", "{'_id': 4}"), "'ts': 1, 'op': 'n', 'ns': '', 'o': {}");
 	check_fails(&t, ST_BAD, "ts is there twice");
-	two_stop(&t);
+	mo_two_stop(&t);
 }
 
 TEST("MongoDB replay: a transaction that began before the log is refused as bad")
 {
-	struct two t;
+	struct mo_two t;
 
-	two_start(&t, set);
+	mo_two_start(&t, source, A_SERVER_OF_A_SET);
 	ADD_LOG(&t.k, INSERT("shop.orders", "{'_id': 3}"), END(9, 0, "'commitTransaction': 1, 'commitTimestamp': {'$timestamp': {'t': 99, 'i': 2}}"));
 	check_fails(&t, ST_BAD, "oplog entry 100:2");
-	two_stop(&t);
+	mo_two_stop(&t);
 }
 
 TEST("MongoDB replay: empty timestamps stay empty, before version 8.0 and since")
@@ -339,22 +302,22 @@ TEST("MongoDB replay: empty timestamps stay empty, before version 8.0 and since"
 	static const char *const servers[] = {"{\"settings\": {\"version\": \"7.0.14\"}}", "{\"settings\": {\"version\": \"8.0.4\", \"wire\": 25}}"};
 
 	for (size_t i = 0; i < ARRAY_LEN(servers); i++) {
-		struct two t;
+		struct mo_two t;
 
-		two_start(&t, servers[i]);
+		mo_two_start(&t, source, servers[i]);
 		ADD_LOG(&t.k, INSERT("shop.orders", "{'_id': 1, 'at': {'$timestamp': {'t': 0, 'i': 0}}}"), INSERT("shop.orders", "{'_id': 9, 'at': {'$timestamp': {'t': 0, 'i': 0}}}"));
 		mo_shop_run_ok(&t.l);
 		CHECK_FOUND(&t.to, "orders", "1", "\"t\" : 0, \"i\" : 0");
 		CHECK_FOUND(&t.to, "orders", "9", "\"t\" : 0, \"i\" : 0");
-		two_stop(&t);
+		mo_two_stop(&t);
 	}
 }
 
 TEST("MongoDB replay: documents alone are refused, and a salvage goes without the log and says so")
 {
-	struct two t;
+	struct mo_two t;
 
-	two_start(&t, set);
+	mo_two_start(&t, source, A_SERVER_OF_A_SET);
 	ADD_LOG(&t.k, INSERT("shop.orders", "{'_id': 3}"));
 	t.l.q.salvage = true;
 	mo_shop_plan_ok(&t.l);
@@ -363,16 +326,15 @@ TEST("MongoDB replay: documents alone are refused, and a salvage goes without th
 	mo_shop_plan_ok(&t.l);
 	CHECK(mo_shop_says(&t.l.plan.steps, "replay the log of the backup, 1 entries up to 100:1"));
 	t.l.q.data_only = true;
-	mo_shop_refused(&t.l, "--data-only: the documents of this backup are of one moment only when its log is replayed");
-	loading_init(&t.l, &t.to.s, &t.k, "shop");
-	two_stop(&t);
+	mo_two_refused(&t, "--data-only: the documents of this backup are of one moment only when its log is replayed");
+	mo_two_stop(&t);
 }
 
 TEST("MongoDB replay: the time of what the log makes beside is recorded and waits: that of an index is parked, a collection has none")
 {
-	struct two t;
+	struct mo_two t;
 
-	two_start(&t, "{" DATA "}");
+	mo_two_start(&t, source, "{" DATA "}");
 	ADD_LOG(&t.k, COMMAND("{'create': 'made', 'clusteredIndex': {'v': 2, 'key': {'_id': 1}, 'name': '_id_', 'unique': true}, 'expireAfterSeconds': {'$numberLong': '60'}}"),
 		COMMAND("{'createIndexes': 'orders', 'v': 2, 'key': {'at': 1}, 'name': 'at', 'expireAfterSeconds': 90}"),
 		COMMAND("{'renameCollection': 'shop.made', 'to': 'shop.kept'}"));
@@ -382,5 +344,5 @@ TEST("MongoDB replay: the time of what the log makes beside is recorded and wait
 	CHECK_HAS(at, "1500000000");
 	CHECK_FOUND(&t.to, "drtool_run_" RUN, "\"ttl:kept:\"", "60");
 	CHECK_FOUND(&t.to, "drtool_run_" RUN, "\"ttl:orders:at\"", "90");
-	two_stop(&t);
+	mo_two_stop(&t);
 }

@@ -1,15 +1,8 @@
 /* What a load promises of the time (expireAfterSeconds) of whole collections: against the scripted server, which refuses what MongoDB refuses. */
 #include "tests/conformance/mongodb_log.h"
-#include "tests/conformance/mongodb_script.h"
-#include "tests/conformance/mongodb_shop.h"
 #include "tests/conformance/mongodb_steps.h"
+#include "tests/conformance/mongodb_two.h"
 #include "tests/lib/test.h"
-
-#define RUN "0a1b2c"
-#define BESIDE "_restore_" RUN
-#define ASIDE "_before_" RUN
-
-static struct run run = RUN_INIT;
 
 #define FLAT                                                                                                                                     \
 	"\"flat\": {\"documents\": [{\"_id\": {\"$date\": \"2001-01-01T00:00:00Z\"}}, {\"_id\": {\"$date\": \"2101-01-01T00:00:00Z\"}}],"          \
@@ -21,30 +14,6 @@ static struct run run = RUN_INIT;
 
 static const char both[] = "{\"settings\": {\"set_name\": \"rs0\"}, \"data\": {\"shop\": {" FLAT ", " SERIES ", \"plain\": {\"documents\": [{\"_id\": 1}]}}}}";
 static const char flat[] = "{\"data\": {\"shop\": {" FLAT "}}}";
-static const char set[] = "{\"settings\": {\"set_name\": \"rs0\"}}";
-
-/* Two servers: what was dumped, and where it is to go. */
-struct two {
-	struct mo_shop from, to;
-	struct kept k;
-	struct loading l;
-};
-
-static void two_start(struct two *t, const char *from, const char *to)
-{
-	mo_shop_script(&t->from, from);
-	kept_dump(&t->from.s, "shop", &t->k);
-	mo_shop_script(&t->to, to);
-	loading_init(&t->l, &t->to.s, &t->k, "shop");
-}
-
-static void two_stop(struct two *t)
-{
-	loading_release(&t->l);
-	kept_release(&t->k);
-	mo_shop_stop(&t->from);
-	mo_shop_stop(&t->to);
-}
 
 /* seconds "": it has none. */
 static void check_time(int line, struct mo_shop *f, const char *collection, const char *seconds)
@@ -65,9 +34,9 @@ static void check_index(struct mo_shop *f, const char *collection, const char *s
 
 TEST("MongoDB TTL: time series and clustered collections get their time under their own name when all is loaded, and not before")
 {
-	struct two t;
+	struct mo_two t;
 
-	two_start(&t, both, set);
+	mo_two_start(&t, both, A_SERVER_OF_A_SET);
 	mo_test_script_faults(&t.to.mo, "[{\"command\": \"count\", \"ns\": \"shop.ts\", \"reply\": {\"n\": 7, \"ok\": 1.0}}]");
 	mo_shop_run_ok(&t.l);
 	CHECK(mo_shop_says(&t.l.plan.warnings, "TTL acts as soon as everything is loaded: the server deletes what is past its time in flat, ts; "));
@@ -78,7 +47,7 @@ TEST("MongoDB TTL: time series and clustered collections get their time under th
 	mo_shop_note(&t.to, "shop.flat: 1 documents are past the time of the collection itself, so that the server deletes them now");
 	mo_shop_note(&t.to, "shop.ts: 7 documents are past the time of the collection itself, so that the server deletes them now");
 	CHECK(!mo_shop_has(&t.to, "shop", "drtool_run_" RUN));
-	two_stop(&t);
+	mo_two_stop(&t);
 }
 
 TEST("MongoDB TTL: what a restore that was cut off has made has no time yet, and a resumed one sets it, whether it was set or not")
@@ -90,41 +59,40 @@ TEST("MongoDB TTL: what a restore that was cut off has made has no time yet, and
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(faults); i++) {
-		struct two t;
+		struct mo_two t;
 		struct error err = ERROR_INIT;
 
-		two_start(&t, both, set);
+		mo_two_start(&t, both, A_SERVER_OF_A_SET);
 		mo_shop_plan_ok(&t.l);
 		mo_test_script_faults(&t.to.mo, faults[i]);
 		CHECK(loading_run(&t.l, NULL, &err) == ST_UNREACHABLE);
 		error_release(&err);
 		CHECK_TIME(&t.to, "flat", i ? "3600" : "");
 		CHECK_TIME(&t.to, "ts", i == 2 ? "2592000" : "");
-		t.l.resumed = true;
-		mo_shop_run_ok(&t.l);
+		mo_two_resume(&t);
 		CHECK_TIME(&t.to, "flat", "3600");
 		CHECK_TIME(&t.to, "ts", "2592000");
-		two_stop(&t);
+		mo_two_stop(&t);
 	}
 }
 
 TEST("MongoDB TTL: a server that takes the time of a collection and forgets it ends the restore")
 {
-	struct two t;
+	struct mo_two t;
 	struct error err = ERROR_INIT;
 
-	two_start(&t, both, set);
+	mo_two_start(&t, both, A_SERVER_OF_A_SET);
 	mo_shop_plan_ok(&t.l);
 	mo_test_script_faults(&t.to.mo, "[{\"command\": \"collMod\", \"ns\": \"shop.ts\", \"reply\": {\"ok\": 1.0}}]");
 	CHECK_ERR(loading_run(&t.l, NULL, &err), err, ST_UNSUPPORTED, "the server did not set expireAfterSeconds of ts to 2592000, and said nothing");
-	two_stop(&t);
+	mo_two_stop(&t);
 }
 
 TEST("MongoDB TTL: a restore of documents only into collections that have a time is warned of, and of those alone")
 {
-	struct two t;
+	struct mo_two t;
 
-	two_start(&t, flat, flat);
+	mo_two_start(&t, flat, flat);
 	mo_test_server_command(&t.to.mo, "shop", "{\"delete\": \"flat\", \"deletes\": [{\"q\": {}, \"limit\": 0}]}", NULL);
 	t.l.q.data_only = true;
 	mo_shop_plan_ok(&t.l);
@@ -135,28 +103,27 @@ TEST("MongoDB TTL: a restore of documents only into collections that have a time
 	mo_test_server_command(&t.to.mo, "shop", "{\"dropIndexes\": \"flat\", \"index\": \"ttl\"}", NULL);
 	mo_shop_plan_ok(&t.l);
 	CHECK(!mo_shop_says(&t.l.plan.warnings, "TTL"));
-	two_stop(&t);
+	mo_two_stop(&t);
 }
 
 TEST("MongoDB TTL: a restore under its own name that has to set the time of a collection needs the right to")
 {
-	struct two t;
+	struct mo_two t;
 
-	two_start(&t, flat,
+	mo_two_start(&t, flat,
 		  "{\"settings\": {\"account\": {\"authenticatedUsers\": [{\"user\": \"u\", \"db\": \"admin\"}], \"authenticatedUserPrivileges\": [{\"resource\":"
 		  " {\"db\": \"shop\", \"collection\": \"\"}, \"actions\": [\"find\", \"insert\", \"update\", \"remove\", \"listCollections\", \"createCollection\","
 		  " \"dropCollection\", \"createIndex\", \"listIndexes\"]}]}}}");
-	mo_shop_refused(&t.l, "this account may not do on the database shop: collMod");
-	loading_init(&t.l, &t.to.s, &t.k, "shop");
-	two_stop(&t);
+	mo_two_refused(&t, "this account may not do on the database shop: collMod");
+	mo_two_stop(&t);
 }
 
 TEST("MongoDB TTL: a server for tests gets collections without their time, and the inventory shows it as recorded")
 {
-	struct two t;
+	struct mo_two t;
 	static struct mo_steps now, then;
 
-	two_start(&t, both, set);
+	mo_two_start(&t, both, A_SERVER_OF_A_SET);
 	t.l.q.scratch = true;
 	mo_shop_run_ok(&t.l);
 	CHECK(!mo_shop_says(&t.l.plan.warnings, "TTL"));
@@ -172,60 +139,51 @@ TEST("MongoDB TTL: a server for tests gets collections without their time, and t
 		CHECK_HAS(buf_str(&now.items), line);
 	mo_steps_release(&now);
 	mo_steps_release(&then);
-	two_stop(&t);
+	mo_two_stop(&t);
 }
 
 TEST("MongoDB TTL: a clustered collection has no time while it is beside or aside, and its own in its place, exchanged there and back")
 {
-	struct two t;
+	struct mo_two t;
 	struct error err = ERROR_INIT;
-	struct exchange_pair pair = {.name = xstrdup("shop"), .loaded = xstrdup("shop.*" BESIDE), .aside = xstrdup("shop.*" ASIDE)};
-	struct exchange_request q = {.action = EXCHANGE_PUT, .pair = &pair, .pairs = 1, .run = RUN};
 
-	two_start(&t, flat, flat);
+	mo_two_start(&t, flat, flat);
 	mo_test_server_command(&t.to.mo, "shop", "{\"collMod\": \"flat\", \"expireAfterSeconds\": 7200}", NULL);
 	mo_shop_run_ok(&t.l);
 	CHECK(!mo_shop_says(&t.l.plan.warnings, "TTL"));
 	CHECK_TIME(&t.to, "flat" BESIDE, "");
 	check_index(&t.to, "flat" BESIDE, "\"expireAfterSeconds\" : 1500000000");
 	for (int i = 0; i < 2; i++) {
-		q.action = EXCHANGE_PUT;
-		CHECK_OK(driver_mongodb.exchange(&run, &t.to.s.e, &q, &err), err);
+		CHECK_OK(mo_shop_exchange(&t.to, EXCHANGE_PUT, &err), err);
 		CHECK_TIME(&t.to, "flat", "3600");
 		CHECK_TIME(&t.to, "flat" ASIDE, "");
 		check_index(&t.to, "flat" ASIDE, "\"expireAfterSeconds\" : 1500000000");
-		q.action = EXCHANGE_BACK;
-		CHECK_OK(driver_mongodb.exchange(&run, &t.to.s.e, &q, &err), err);
+		CHECK_OK(mo_shop_exchange(&t.to, EXCHANGE_BACK, &err), err);
 		CHECK_TIME(&t.to, "flat", "7200");
 		CHECK_TIME(&t.to, "flat" BESIDE, "");
 		check_index(&t.to, "flat", "\"expireAfterSeconds\" : 90");
 	}
 	CHECK(!mo_test_server_noted(&t.to.mo, "could not be set"));
-	free(pair.name), free(pair.loaded), free(pair.aside);
-	two_stop(&t);
+	mo_two_stop(&t);
 }
 
 TEST("MongoDB TTL: a time that was changed between two attempts at an exchange is the one that comes back")
 {
-	struct two t;
+	struct mo_two t;
 	struct error err = ERROR_INIT;
-	struct exchange_pair pair = {.name = xstrdup("shop"), .loaded = xstrdup("shop.*" BESIDE), .aside = xstrdup("shop.*" ASIDE)};
-	struct exchange_request q = {.action = EXCHANGE_PUT, .pair = &pair, .pairs = 1, .run = RUN};
 
-	two_start(&t, flat, flat);
+	mo_two_start(&t, flat, flat);
 	mo_test_server_command(&t.to.mo, "shop", "{\"collMod\": \"flat\", \"index\": {\"name\": \"ttl\", \"expireAfterSeconds\": 1500000000}}", NULL);
 	mo_shop_run_ok(&t.l);
 	mo_test_script_faults(&t.to.mo, "[{\"command\": \"renameCollection\", \"n\": 1, \"times\": 1, \"close\": true}]");
-	CHECK(driver_mongodb.exchange(&run, &t.to.s.e, &q, &err) == ST_UNREACHABLE);
+	CHECK(mo_shop_exchange(&t.to, EXCHANGE_PUT, &err) == ST_UNREACHABLE);
 	error_release(&err);
 	mo_test_server_command(&t.to.mo, "shop", "{\"collMod\": \"flat\", \"index\": {\"name\": \"ttl\", \"expireAfterSeconds\": 60}}", NULL);
-	CHECK_OK(driver_mongodb.exchange(&run, &t.to.s.e, &q, &err), err);
+	CHECK_OK(mo_shop_exchange(&t.to, EXCHANGE_PUT, &err), err);
 	check_index(&t.to, "flat" ASIDE, "\"expireAfterSeconds\" : 1500000000");
-	q.action = EXCHANGE_BACK;
-	CHECK_OK(driver_mongodb.exchange(&run, &t.to.s.e, &q, &err), err);
+	CHECK_OK(mo_shop_exchange(&t.to, EXCHANGE_BACK, &err), err);
 	check_index(&t.to, "flat", "\"expireAfterSeconds\" : 60");
-	free(pair.name), free(pair.loaded), free(pair.aside);
-	two_stop(&t);
+	mo_two_stop(&t);
 }
 
 /* ---- a log ---- */
@@ -253,59 +211,52 @@ static void check_times(struct mo_shop *f)
 	CHECK_TIME(f, "moved", "");
 }
 
-static void two_timed(struct two *t, const char *to)
+static void two_timed(struct mo_two *t, const char *to)
 {
-	mo_shop_script(&t->from, timed);
-	kept_dump(&t->from.s, "shop", &t->k);
+	mo_two_from(t, timed);
 	mo_log_add(&t->k, times, ARRAY_LEN(times));
-	mo_shop_script(&t->to, to);
-	loading_init(&t->l, &t->to.s, &t->k, "shop");
+	mo_two_to(t, to);
 }
 
 TEST("MongoDB TTL: collections have the times that the log left them, set behind it, and those that it switched off stay off")
 {
-	struct two t;
+	struct mo_two t;
 
-	two_timed(&t, set);
+	two_timed(&t, A_SERVER_OF_A_SET);
 	mo_shop_run_ok(&t.l);
 	check_times(&t.to);
 	CHECK_INT(mo_test_script_asked(&t.to.mo, "create", "expireAfterSeconds"), 0);
 	CHECK_INT(mo_test_script_asked(&t.to.mo, "collMod", "expireAfterSeconds"), 3);
-	two_stop(&t);
+	mo_two_stop(&t);
 }
 
 TEST("MongoDB TTL: an exchange switches on no time that the log had switched off")
 {
-	struct two t;
+	struct mo_two t;
 	struct error err = ERROR_INIT;
-	struct exchange_pair pair = {.name = xstrdup("shop"), .loaded = xstrdup("shop.*" BESIDE), .aside = xstrdup("shop.*" ASIDE)};
-	struct exchange_request q = {.action = EXCHANGE_PUT, .pair = &pair, .pairs = 1, .run = RUN};
 
 	two_timed(&t, "{\"data\": {\"shop\": {\"x\": {\"documents\": [{\"_id\": 1}]}}}}");
 	mo_shop_run_ok(&t.l);
 	CHECK_INT(mo_test_script_asked(&t.to.mo, "collMod", ""), 0);
-	CHECK_OK(driver_mongodb.exchange(&run, &t.to.s.e, &q, &err), err);
+	CHECK_OK(mo_shop_exchange(&t.to, EXCHANGE_PUT, &err), err);
 	check_times(&t.to);
 	CHECK(!mo_test_server_noted(&t.to.mo, "could not be set"));
-	free(pair.name), free(pair.loaded), free(pair.aside);
-	two_stop(&t);
+	mo_two_stop(&t);
 }
 
 static void break_times(const char *faults)
 {
-	struct two t;
+	struct mo_two t;
 	struct error err = ERROR_INIT;
 
-	two_timed(&t, set);
+	two_timed(&t, A_SERVER_OF_A_SET);
 	mo_shop_plan_ok(&t.l);
 	mo_test_script_faults(&t.to.mo, faults);
 	CHECK(loading_run(&t.l, NULL, &err) == ST_UNREACHABLE);
 	error_release(&err);
-	strlist_release(&t.l.done);
-	t.l.resumed = t.l.log_only = true;
-	mo_shop_run_ok(&t.l);
+	mo_two_resume_log(&t);
 	check_times(&t.to);
-	two_stop(&t);
+	mo_two_stop(&t);
 }
 
 TEST("MongoDB TTL: a log that is cut off at a rename moves the time of the collection once, whether the rename was done or not")
@@ -317,20 +268,18 @@ TEST("MongoDB TTL: a log that is cut off at a rename moves the time of the colle
 
 TEST("MongoDB TTL: a log that is resumed when the documents are beside already parks the times of indexes all the same")
 {
-	struct two t;
+	struct mo_two t;
 	struct error err = ERROR_INIT;
 
-	two_start(&t, flat, flat);
+	mo_two_start(&t, flat, flat);
 	ADD_LOG(&t.k, COMMAND("{'createIndexes': 'flat', 'v': 2, 'key': {'n': 1}, 'name': 'at', 'expireAfterSeconds': 90}"), INSERT("shop.flat", "{'_id': 3}"));
 	mo_shop_plan_ok(&t.l);
 	mo_test_script_faults(&t.to.mo, "[{\"command\": \"createIndexes\", \"n\": 1, \"times\": 1, \"close\": true}]");
 	CHECK(loading_run(&t.l, NULL, &err) == ST_UNREACHABLE);
 	error_release(&err);
-	strlist_release(&t.l.done);
-	t.l.resumed = t.l.log_only = true;
-	mo_shop_run_ok(&t.l);
+	mo_two_resume_log(&t);
 	CLEANUP(cstr_release) char *at = mo_shop_index(&t.to, "shop", "flat" BESIDE, "at");
 	CHECK_HAS(at, "1500000000");
 	check_index(&t.to, "flat" BESIDE, "\"expireAfterSeconds\" : 1500000000");
-	two_stop(&t);
+	mo_two_stop(&t);
 }

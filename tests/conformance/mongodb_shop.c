@@ -198,3 +198,13 @@ void mo_shop_refused(struct loading *l, const char *why)
 		test_fail(__FILE__, __LINE__, "not refused because of \"%s\", but \"%s\"", why, l->plan.refusals.len ? l->plan.refusals.item[0] : "");
 	loading_release(l);
 }
+
+enum status mo_shop_exchange(struct mo_shop *f, enum exchange_action action, struct error *err)
+{
+	struct exchange_pair pair = {.name = xstrdup("shop"), .loaded = xstrdup("shop.*" BESIDE), .aside = xstrdup("shop.*" ASIDE)};
+	struct exchange_request q = {.action = action, .pair = &pair, .pairs = 1, .run = RUN};
+	const enum status status = driver_mongodb.exchange(&run, &f->s.e, &q, err);
+
+	free(pair.name), free(pair.loaded), free(pair.aside);
+	return status;
+}

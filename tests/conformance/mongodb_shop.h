@@ -5,6 +5,11 @@
 #include "tests/conformance/driver_load.h"
 #include "tests/conformance/mongodb_server.h"
 
+/* The run of loading_init, and the names that it gives. */
+#define RUN "0a1b2c"
+#define BESIDE "_restore_" RUN
+#define ASIDE "_before_" RUN
+
 struct mo_shop {
 	struct mo_test_server mo;
 	struct test_server s; /* the same server, for driver_load.h */
@@ -27,6 +32,8 @@ void mo_shop_note(struct mo_shop *f, const char *part);
 void mo_shop_plan_ok(struct loading *l);
 void mo_shop_run_ok(struct loading *l);
 void mo_shop_refused(struct loading *l, const char *why); /* releases l */
+/* The exchange of the database `shop`, which a run has loaded beside. */
+enum status mo_shop_exchange(struct mo_shop *f, enum exchange_action action, struct error *err);
 bool mo_shop_says(const struct strlist *l, const char *part);
 
 #endif

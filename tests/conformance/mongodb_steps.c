@@ -127,6 +127,19 @@ enum status mo_steps_end(struct mo_steps *t, struct error *err)
 	return mo_scope_end(&run, t->dump, &entries, err);
 }
 
+void mo_steps_ended(struct mo_steps *t, const char *said)
+{
+	struct error err = ERROR_INIT;
+
+	/* Found at once where the collection is not there to be read, else at the end. */
+	if (!mo_steps_read(t, NULL, &err))
+		(void)!mo_steps_end(t, &err);
+	CHECK_INT(err.code, ST_SERVER);
+	CHECK_HAS(error_text(&err), said);
+	CHECK(err.retry);
+	error_release(&err);
+}
+
 void mo_steps_all(struct mo_steps *t, struct mo_test_server *s, const char *database)
 {
 	struct error err = ERROR_INIT;

@@ -46,6 +46,8 @@ void mo_steps_start(struct mo_steps *t, struct mo_test_server *s, const char *da
 enum status mo_steps_read(struct mo_steps *t, const char *name, struct error *err);
 enum status mo_steps_inventory(struct mo_steps *t, struct error *err);
 enum status mo_steps_end(struct mo_steps *t, struct error *err);
+/* Reads all, to the end: what was changed after mo_steps_start ends the dump, which says this and may be tried again. */
+void mo_steps_ended(struct mo_steps *t, const char *said);
 /* All steps; the dump is closed then. */
 void mo_steps_all(struct mo_steps *t, struct mo_test_server *s, const char *database);
 void mo_steps_release(struct mo_steps *t);

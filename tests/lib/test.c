@@ -85,18 +85,20 @@ static int by_place(const void *a, const void *b)
 	return files ? files : (x->line > y->line) - (x->line < y->line);
 }
 
-/* share: "2/3": of each three the second. */
-static bool in_share(size_t i, const char *share)
-{
+/* "2/3": of each three the second. */
+struct share {
 	unsigned long which, of;
+};
 
-	if (!share || !*share)
-		return true;
-	if (sscanf(share, "%lu/%lu", &which, &of) != 2 || !which || which > of) {
-		fprintf(stderr, "TEST_SHARE=%s: write 1/2, or 2/2\n", share);
+static struct share share_of(const char *text)
+{
+	struct share s = {1, 1};
+
+	if (text && *text && (sscanf(text, "%lu/%lu", &s.which, &s.of) != 2 || !s.which || s.which > s.of)) {
+		fprintf(stderr, "TEST_SHARE=%s: write 1/2, or 2/2\n", text);
 		exit(2);
 	}
-	return i % of == which - 1;
+	return s;
 }
 
 static bool wanted(const struct test *t, char **part)
@@ -199,6 +201,7 @@ int main(int argc UNUSED, char **argv)
 	long seconds = limit ? strtol(limit, NULL, 10) : TEST_SECONDS;
 	bool list_only = argv[1] && !strcmp(argv[1], "-l");
 	char **part = argv + 1 + list_only, text[2 * REPORT_MAX];
+	const struct share share = share_of(getenv("TEST_SHARE"));
 	size_t count[3] = {0}, i = 0;
 	struct test **all = xcalloc(test_count, sizeof *all);
 
@@ -208,7 +211,7 @@ int main(int argc UNUSED, char **argv)
 		qsort(all, test_count, sizeof *all, by_place);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	for (i = 0; i < test_count; i++) {
-		if (!in_share(i, getenv("TEST_SHARE")) || !wanted(all[i], part))
+		if (i % share.of != share.which - 1 || !wanted(all[i], part))
 			continue;
 		if (list_only) {
 			printf("%s:%d: %s\n", all[i]->file, all[i]->line, all[i]->sentence);
