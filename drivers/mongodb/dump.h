@@ -88,6 +88,9 @@ enum status mo_dump_relist(struct run *run, struct mo_dump *d, struct error *dif
  * (in any order) that are not those of the listing. Nothing where the oplog tells what happened. */
 enum status mo_dump_there(struct run *run, struct mo_conn *c, const struct mo_dump *d, const struct mo_reading *r, struct error *err) MUST_CHECK;
 enum status mo_dump_has(struct mo_dump *d, const struct strlist *names, struct error *err) MUST_CHECK;
+/* The same for what was changed and is at the end as it was: such an error where the inventory shows a collection or view of the listing with other
+ * options or indexes. */
+enum status mo_dump_same(struct mo_dump *d, const struct mo_meta *is, struct error *err) MUST_CHECK;
 
 /* dump_log.c */
 enum status mo_log_begin(struct run *run, struct mo_dump *d, struct scope_info *info, const struct object_sink *objects, struct error *err) MUST_CHECK;

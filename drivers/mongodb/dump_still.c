@@ -18,15 +18,18 @@ static bool same_indexes(const struct mo_meta *a, const struct mo_meta *b)
 	return same;
 }
 
-static const char *how_changed(const struct mo_listed *was, const struct mo_listed *is)
+static const char *how_altered(const struct mo_meta *was, const struct mo_meta *is)
 {
-	if (!is)
-		return "was dropped or renamed";
-	if (was->meta.kind != is->meta.kind || strcmp(was->meta.uuid, is->meta.uuid) != 0)
+	if (!bson_equal(was->options, is->options))
+		return was->kind == MO_VIEW ? "(a view) was defined anew" : "was changed in its options";
+	return same_indexes(was, is) ? NULL : "was changed in its indexes";
+}
+
+static const char *how_changed(const struct mo_meta *was, const struct mo_meta *is)
+{
+	if (was->kind != is->kind || strcmp(was->uuid, is->uuid) != 0)
 		return "was dropped or renamed, and made again,";
-	if (!bson_equal(was->meta.options, is->meta.options))
-		return was->meta.kind == MO_VIEW ? "(a view) was defined anew" : "was changed in its options";
-	return same_indexes(&was->meta, &is->meta) ? NULL : "was changed in its indexes";
+	return how_altered(was, is);
 }
 
 /* made: what is new counts, too. */
@@ -34,7 +37,8 @@ static enum status same_listing(const char *database, const struct mo_listing *b
 {
 	for (size_t i = 0; i < before->items; i++) {
 		const struct mo_listed *was = &before->item[i];
-		const char *how = how_changed(was, mo_listed_named(now, was->meta.name));
+		const struct mo_listed *is = mo_listed_named(now, was->meta.name);
+		const char *how = is ? how_changed(&was->meta, &is->meta) : "was dropped or renamed";
 
 		if (how)
 			return changed(database, was->meta.name, how, err);
@@ -88,6 +92,15 @@ enum status mo_dump_there(struct run *run, struct mo_conn *c, const struct mo_du
 	if (mo_collection_exists(run, c, s->where.database, r->name, &there, err))
 		return err->code;
 	return there ? ST_OK : changed(s->name, r->name, "was dropped or renamed", err);
+}
+
+enum status mo_dump_same(struct mo_dump *d, const struct mo_meta *is, struct error *err)
+{
+	const struct mo_scope *s = mo_dump_scope(d);
+	const struct mo_listed *was = mo_listed_named(&s->listing, is->name);
+	const char *how = stands_still(d) && was ? how_altered(&was->meta, is) : NULL;
+
+	return how ? changed(s->name, is->name, how, err) : ST_OK;
 }
 
 enum status mo_dump_has(struct mo_dump *d, const struct strlist *names, struct error *err)

@@ -15,6 +15,7 @@ struct found {
 };
 struct taking {
 	struct run *run;
+	struct mo_dump *d;
 	struct mo_conn *c;
 	const struct mo_where *where;
 	const struct inventory_sink *to;
@@ -26,6 +27,7 @@ struct taking {
 	struct found *found;
 	size_t founds;
 	const struct found *at;
+	struct mo_meta seen; /* the same as the server shows it, to be compared with what is dumped */
 	const struct mo_listing *listed; /* not NULL: what is not in it was made after the moment */
 };
 
@@ -45,6 +47,7 @@ static void taking_release(struct taking *t)
 		bson_destroy(t->found[i].options);
 	}
 	free(t->found);
+	mo_meta_release(&t->seen);
 }
 
 static enum status give(const struct taking *t, const char *kind, const char *name, const char *facts, struct error *err)
@@ -151,6 +154,13 @@ static void as_recorded(const struct taking *t, const char *name, const char *in
 
 /* ---- items ---- */
 
+static enum mo_kind kind_of(const struct found *f)
+{
+	if (!strcmp(f->type, "view"))
+		return MO_VIEW;
+	return strcmp(f->type, "timeseries") ? MO_COLLECTION : MO_TIMESERIES;
+}
+
 /* A pipeline is as it is written, down to the order of its keys. */
 static enum status give_view(const struct taking *t, const struct found *f, struct error *err)
 {
@@ -174,6 +184,7 @@ static enum status take_index(void *ctx, const bson_t *doc, struct error *err)
 		return ST_OK;
 	if (!index)
 		return error_set(err, ST_SERVER, "the server lists an index without a name");
+	mo_meta_add_index(&t->seen, doc);
 	as_recorded(t, t->at->name, index, doc, &recorded);
 	mo_index_facts(&recorded, &facts);
 	bson_destroy(&recorded);
@@ -184,17 +195,26 @@ static enum status take_index(void *ctx, const bson_t *doc, struct error *err)
 static enum status give_collection(struct taking *t, const struct found *f, struct error *err)
 {
 	CLEANUP(buf_release) struct buf facts = BUF_INIT;
-	const bool series = !strcmp(f->type, "timeseries");
+	const bool series = kind_of(f) == MO_TIMESERIES;
 	bson_t options;
 
 	as_recorded(t, f->name, "", f->options, &options);
-	const struct mo_meta m = {.name = f->name, .kind = series ? MO_TIMESERIES : MO_COLLECTION, .options = &options};
+	const struct mo_meta m = {.name = f->name, .kind = kind_of(f), .options = &options};
 	mo_options_facts(&m, &facts);
 	bson_destroy(&options);
 	if (give(t, series ? "time series" : "collection", f->name, buf_str(&facts), err))
 		return err->code;
-	t->at = f;
 	return mo_each_index(t->run, t->c, t->where->database, f->collection, take_index, t, err);
+}
+
+static enum status give_found(struct taking *t, const struct found *f, struct error *err)
+{
+	mo_meta_release(&t->seen);
+	t->seen = (struct mo_meta){.name = xstrdup(f->name), .kind = kind_of(f), .options = bson_copy(f->options)};
+	t->at = f;
+	if (t->seen.kind == MO_VIEW ? give_view(t, f, err) : give_collection(t, f, err))
+		return error_add(err, "%s", f->collection);
+	return mo_dump_same(t->d, &t->seen, err);
 }
 
 static enum status take_all(struct taking *t, struct error *err)
@@ -213,8 +233,8 @@ static enum status take_all(struct taking *t, struct error *err)
 		if (!belongs(t, f) || (t->listed && !mo_listed_named(t->listed, f->name)))
 			continue;
 		strlist_add(&t->given, f->name);
-		if (!strcmp(f->type, "view") ? give_view(t, f, err) : give_collection(t, f, err))
-			return error_add(err, "%s", f->collection);
+		if (give_found(t, f, err))
+			return err->code;
 	}
 	return ST_OK;
 }
@@ -223,7 +243,7 @@ enum status mo_inventory(struct run *run, void *dump, const struct inventory_sin
 {
 	struct mo_dump *d = dump;
 	const struct mo_where *where = &mo_dump_scope(d)->where;
-	CLEANUP(taking_release) struct taking t = {.run = run, .c = d->c, .where = where, .to = items};
+	CLEANUP(taking_release) struct taking t = {.run = run, .d = d, .c = d->c, .where = where, .to = items};
 
 	if (mo_dump_lists_of_moment(d))
 		t.listed = &mo_dump_scope(d)->listing;

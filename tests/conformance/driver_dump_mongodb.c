@@ -262,6 +262,24 @@ TEST("MongoDB dump: an index dropped meanwhile ends the dump with the name of it
 	check_change("{\"dropIndexes\": \"orders\", \"index\": \"ttl\"}", "collection shop.orders was changed in its indexes");
 }
 
+TEST("MongoDB dump: an index that is there only while the inventory is taken ends the dump, as the backup would promise what it does not hold")
+{
+	struct mo_test_server s;
+	static struct mo_steps t;
+	struct error err = ERROR_INIT;
+
+	mo_test_server_share(&s);
+	make_shop(&s);
+	mo_steps_start(&t, &s, "shop");
+	CHECK_OK(mo_steps_read(&t, NULL, &err), err);
+	mo_test_server_command(&s, "shop", "{\"createIndexes\": \"orders\", \"indexes\": [{\"key\": {\"total\": 1}, \"name\": \"late\"}]}", NULL);
+	CHECK_INT(mo_steps_inventory(&t, &err), ST_SERVER);
+	CHECK_HAS(error_text(&err), "collection shop.orders was changed in its indexes while");
+	error_release(&err);
+	mo_steps_release(&t);
+	mo_test_server_stop(&s);
+}
+
 /* ---- a digest ---- */
 
 TEST("MongoDB dump: a digest reads the recorded collections at their place beside, shows parked times as recorded, and misses what is not there")
