@@ -16,23 +16,23 @@ is_clang := $(findstring clang,$(notdir $(CC)))
 B       := build/$(VARIANT)$(if $(is_clang),-clang)
 Q       := $(if $(filter 0,$(V)),@)
 
-REQUIRED := zlib yaml-0.1 libcrypto libxxhash jansson
+REQUIRED := zlib yaml-0.1 libcrypto libssl libxxhash jansson libcurl expat
 OPTIONAL := libisal libdeflate
 PKGS := $(REQUIRED)
 HAVE :=
 ifeq ($(WITH_POSTGRES),1)
-PKGS += libpq libssl
+PKGS += libpq
 HAVE += -DHAVE_LIBPQ
 endif
 ifeq ($(WITH_MYSQL),1)
-PKGS += libmariadb libssl
+PKGS += libmariadb
 HAVE += -DHAVE_LIBMARIADB
 endif
 # Version 2 has another name, and calls deprecated what version 1.23 has no other name for.
 MONGOC := $(firstword $(foreach p,libmongoc-1.0 mongoc2,$(shell pkg-config --exists $(p) 2>/dev/null && echo $(p))))
 WITH_MONGODB ?= $(if $(MONGOC),1,0)
 ifeq ($(WITH_MONGODB),1)
-PKGS += $(or $(MONGOC),libmongoc-1.0) libssl
+PKGS += $(or $(MONGOC),libmongoc-1.0)
 HAVE += -DHAVE_LIBMONGOC
 endif
 building := $(filter-out clean demo deps check-deps,$(or $(MAKECMDGOALS),all))

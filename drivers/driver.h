@@ -12,6 +12,7 @@
 #include "core/notes.h"
 #include "core/secret.h"
 #include "core/settings.h"
+#include "core/tls_mode.h"
 #include "pipeline/rows.h"
 
 enum driver_cap {
@@ -21,8 +22,6 @@ enum driver_cap {
 	DRIVER_ASSERT = 1u << 3,    /* assert_query */
 	DRIVER_SCRATCH = 1u << 4,   /* scratch_* */
 };
-
-enum tls_mode { TLS_DEFAULT, TLS_OFF, TLS_PREFER, TLS_REQUIRE, TLS_VERIFY_CA, TLS_VERIFY_FULL };
 
 /* Where a server is. Borrowed for the life of what was opened with it. */
 struct endpoint {

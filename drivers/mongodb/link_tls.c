@@ -9,13 +9,11 @@
 
 /* ---- which mode ---- */
 
-static bool is_loopback(const char *host) { return !strcmp(host, "localhost") || !strncmp(host, "127.", 4) || !strcmp(host, "::1"); }
-
 enum tls_mode mo_tls_mode(const struct mo_tls *t, const char *host)
 {
 	if (*host == '/')
 		return TLS_OFF;
-	return t->mode != TLS_DEFAULT ? t->mode : is_loopback(host) ? TLS_PREFER : TLS_VERIFY_FULL;
+	return tls_mode_for(t->mode, host);
 }
 
 static struct {

@@ -4,7 +4,7 @@
 #define DRIVERS_MONGODB_LINK_TLS_H
 
 #include "drivers/driver.h"
-#include "drivers/tls.h"
+#include "net/tls.h"
 
 struct mo_tls {
 	enum tls_mode mode;     /* DEFAULT: prefer for loopback, else verify-full */

@@ -4,7 +4,7 @@
 #define DRIVERS_MYSQL_CONN_INTERNAL_H
 
 #include "drivers/mysql/conn.h"
-#include "drivers/tls.h"
+#include "net/tls.h"
 
 /* A call into libmariadb that is under way in this thread. libmariadb's callback for waiting has no pointer of the caller, so the
  * innermost call of a thread is kept by the thread. */

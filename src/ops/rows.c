@@ -1,12 +1,11 @@
 #include "ops/rows.h"
 
+#include "core/tls_mode.h"
 #include "drivers/driver.h"
 #include "ops/ops.h"
 #include "storage/storage.h"
 
 static const char *const compress_names[] = {"fast", "ratio", "portable", NULL};
-/* In the order of enum tls_mode. */
-static const char *const tls_names[] = {"default", "off", "prefer", "require", "verify-ca", "verify-full", NULL};
 
 #define MIB (INT64_C(1) << 20)
 #define GIB (INT64_C(1) << 30)
@@ -41,8 +40,8 @@ const struct setting global_rows[] = {
 const struct setting source_rows[] = {
 	{SOURCE(databases), .key = "databases", .type = SET_LIST, .help = "patterns of databases (that of the URL, else all)"},
 	{SOURCE(exclude), .key = "exclude", .type = SET_LIST, .help = "patterns of databases to leave out"},
-	{SOURCE(tls), .key = "tls", .type = SET_CHOICE, .def = "default", .choices = tls_names,
-	 .help = "off, prefer, require, verify-ca or verify-full"},
+	{SOURCE(tls), .key = "tls", .type = SET_CHOICE, .def = "default", .choices = tls_mode_names,
+	 .help = TLS_MODE_HELP},
 	{SOURCE(tls_ca), .key = "tls_ca", .type = SET_STRING, .arg = "FILE",
 	 .help = "certificates to trust instead of the system's"},
 	{SOURCE(cluster), .key = "cluster", .type = SET_STRING, .help = "name that stands for the identity of the server"},

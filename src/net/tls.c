@@ -1,4 +1,4 @@
-#include "drivers/tls.h"
+#include "net/tls.h"
 
 #include <errno.h>
 #include <openssl/err.h>

@@ -1,6 +1,6 @@
-/* What drivers share that look at a server's certificate themselves. */
-#ifndef DRIVERS_TLS_H
-#define DRIVERS_TLS_H
+/* What those share that look at a server's certificate themselves. */
+#ifndef NET_TLS_H
+#define NET_TLS_H
 
 #include <openssl/ssl.h>
 
