@@ -78,7 +78,7 @@ enum status evidence_write(struct run *run, struct store *s, const struct eviden
 		CLEANUP(cstr_release) char *unique = i && run->run_id ? xasprintf("%s-%s", run->run_id, random)
 								      : xstrdup(run->run_id ? run->run_id : random);
 		CLEANUP(cstr_release) char *key = xasprintf("%s%s-%s-%s.json", prefix, instant_compact(at, time), e->kind, unique);
-		const struct put_spec spec = {.key = key, .condition = PUT_ABSENT};
+		const struct put_spec spec = {.key = key, .condition = PUT_ABSENT, .retain = true};
 
 		if (!storage_put_bytes(run, &s->storage, &spec, b.data, b.len, NULL, err))
 			return ST_OK;

@@ -319,7 +319,7 @@ static enum status publish(struct backing_up *b, struct error *err)
 	CLEANUP(buf_release) struct buf text = BUF_INIT;
 	CLEANUP(cstr_release) char *name = xasprintf("%s.json", m->id);
 	CLEANUP(cstr_release) char *key = catalog_key(m->source, "backup", name);
-	struct put_spec put = {.key = key, .condition = PUT_ABSENT};
+	struct put_spec put = {.key = key, .condition = PUT_ABSENT, .retain = true};
 
 	for (size_t i = 0; i < m->objects; i++)
 		m->stored += m->object[i].size;

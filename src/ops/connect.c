@@ -135,6 +135,8 @@ enum status op_connect_store(struct op_env *env, const struct op_store *s, struc
 		size_print(total, &text);
 		line(r, "%s", buf_str(&text));
 	}
+	if (storage.ops->remarks && storage.ops->remarks(env->run, storage.priv, &r->lines, err))
+		return error_add(err, "store %s", s->name);
 	r->usable = true;
 	return ST_OK;
 }

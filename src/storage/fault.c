@@ -360,6 +360,87 @@ static enum status fault_space(struct run *run, void *priv, uint64_t *free_bytes
 	return pass(run, f, OP_SPACE, "", err) ? err->code : f->inner->space(run, f->inner_priv, free_bytes, total, err);
 }
 
+/* What no rule looks at goes straight on. */
+static enum status fault_caps(struct run *run, void *priv, uint32_t *caps, struct error *err)
+{
+	struct fault *f = priv;
+
+	return f->inner->caps_now(run, f->inner_priv, caps, err);
+}
+
+static char *fault_url(void *priv)
+{
+	struct fault *f = priv;
+
+	return f->inner->url(f->inner_priv);
+}
+
+static uint64_t fault_object_max(void *priv)
+{
+	struct fault *f = priv;
+
+	return f->inner->object_max(f->inner_priv);
+}
+
+static struct duration fault_retention(void *priv)
+{
+	struct fault *f = priv;
+
+	return f->inner->retention(f->inner_priv);
+}
+
+static void fault_put_parts(void *priv, unsigned parts)
+{
+	struct fault *f = priv;
+
+	f->inner->put_parts(f->inner_priv, parts);
+}
+
+static void fault_fetch_line(void *priv, const char *key, const char *file, struct buf *to)
+{
+	struct fault *f = priv;
+
+	f->inner->fetch_line(f->inner_priv, key, file, to);
+}
+
+static enum status fault_versions(struct run *run, void *priv, const char *prefix, struct storage_versions *to, struct error *err)
+{
+	struct fault *f = priv;
+
+	return pass(run, f, OP_LIST, prefix, err) ? err->code : f->inner->versions(run, f->inner_priv, prefix, to, err);
+}
+
+static enum status fault_version_delete(struct run *run, void *priv, const char *key, const char *id, struct error *err)
+{
+	struct fault *f = priv;
+
+	return pass(run, f, OP_DELETE, key, err) ? err->code : f->inner->version_delete(run, f->inner_priv, key, id, err);
+}
+
+static enum status fault_remarks(struct run *run, void *priv, struct strlist *to, struct error *err)
+{
+	struct fault *f = priv;
+
+	return f->inner->remarks(run, f->inner_priv, to, err);
+}
+
+/* Functions that the inner storage may lack. The defaults of get_whole and delete_many take the steps that rules look at. */
+static void wrap_optional(struct storage_ops *t)
+{
+	t->space = t->space ? fault_space : NULL;
+	t->versions = t->versions ? fault_versions : NULL;
+	t->version_delete = t->version_delete ? fault_version_delete : NULL;
+	t->caps_now = t->caps_now ? fault_caps : NULL;
+	t->url = t->url ? fault_url : NULL;
+	t->object_max = t->object_max ? fault_object_max : NULL;
+	t->retention = t->retention ? fault_retention : NULL;
+	t->put_parts = t->put_parts ? fault_put_parts : NULL;
+	t->fetch_line = t->fetch_line ? fault_fetch_line : NULL;
+	t->remarks = t->remarks ? fault_remarks : NULL;
+	t->get_whole = NULL;
+	t->delete_many = NULL;
+}
+
 const struct storage_ops *storage_fault_wrap(struct storage *s)
 {
 	struct fault *f = xcalloc(1, sizeof *f);
@@ -379,7 +460,7 @@ const struct storage_ops *storage_fault_wrap(struct storage *s)
 	f->table.list = fault_list;
 	f->table.delete = fault_delete;
 	f->table.uncommitted = fault_uncommitted;
-	f->table.space = s->ops->space ? fault_space : NULL;
+	wrap_optional(&f->table);
 	if (rules)
 		parse_rules(f, rules, s->url);
 	s->priv = f;

@@ -131,6 +131,8 @@ static enum status do_end(struct set_member *m, struct error *err)
 				 o.size, m->object_size);
 	mutex_lock(&m->hub->mutex);
 	m->sync_time.us += took.us;
+	if (!m->keys.len || o.proof < m->proof)
+		m->proof = o.proof;
 	strlist_add(&m->keys, m->key);
 	mutex_unlock(&m->hub->mutex);
 	return ST_OK;
@@ -138,7 +140,7 @@ static enum status do_end(struct set_member *m, struct error *err)
 
 static enum status do_put(struct set_member *m, const struct step *s, struct error *err)
 {
-	const struct put_spec spec = {.key = s->key, .condition = s->condition, .token = s->token};
+	const struct put_spec spec = {.key = s->key, .condition = s->condition, .token = s->token, .retain = s->retain};
 
 	if (storage_put_bytes(&m->run, &m->storage, &spec, s->bytes, s->n, NULL, err))
 		return err->code;
@@ -164,7 +166,7 @@ static enum status do_write(struct set_member *m, const struct store_block *b, s
 
 static enum status do_begin(struct set_member *m, const struct step *s, struct error *err)
 {
-	const struct put_spec spec = {.key = s->key, .condition = PUT_ABSENT};
+	const struct put_spec spec = {.key = s->key, .condition = PUT_ABSENT, .retain = true};
 
 	free(m->key);
 	m->key = xstrdup(s->key);

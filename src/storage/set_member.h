@@ -28,6 +28,7 @@ struct step {
 	struct store_block *block; /* WRITE; one reference */
 	char *key, *token;         /* BEGIN, PUT, DELETE */
 	enum put_condition condition;
+	bool retain;               /* BEGIN, PUT */
 	void *bytes;               /* PUT */
 	size_t n;
 	struct step *next;
@@ -53,6 +54,7 @@ struct set_member {
 	struct error err;
 	uint64_t written;
 	struct duration sync_time;
+	enum storage_proof proof; /* the weakest of the objects */
 	struct strlist keys;    /* put there by this set, whole */
 	/* Of the thread alone. */
 	struct storage_put *put;

@@ -55,6 +55,8 @@ enum status storage_check(const struct storage_ops *ops, struct error *err)
 		return error_set(err, ST_FAILED, "storage %s: a required function is missing", name);
 	if (!(ops->caps & STORAGE_SPACE) != !ops->space)
 		return error_set(err, ST_FAILED, "storage %s: capability and function disagree about space", name);
+	if (!(ops->caps & STORAGE_VERSIONS) != !ops->versions || !ops->versions != !ops->version_delete)
+		return error_set(err, ST_FAILED, "storage %s: capability and functions disagree about versions", name);
 	if ((ops->caps & STORAGE_MATCHES) && !(ops->caps & STORAGE_ABSENT))
 		return error_set(err, ST_FAILED, "storage %s: 'matches' without 'absent' makes no lock", name);
 	return ST_OK;
@@ -69,7 +71,7 @@ enum status storage_open(struct run *run, const struct storage_ops *ops, const c
 		free(priv);
 		return err->code;
 	}
-	*s = (struct storage){.ops = ops, .priv = priv, .url = url_without_secrets(url)};
+	*s = (struct storage){.ops = ops, .priv = priv, .url = ops->url ? ops->url(priv) : url_without_secrets(url)};
 #ifdef DRTOOL_TEST
 	if (getenv("DRTOOL_STORE_FAULT"))
 		storage_fault_wrap(s);
@@ -157,6 +159,27 @@ enum status storage_delete(struct run *run, struct storage *s, const char *key, 
 	if (ready(run, s, key, err))
 		return err->code;
 	return s->ops->delete(run, s->priv, key, token, err);
+}
+
+enum status storage_caps(struct run *run, struct storage *s, uint32_t *caps, struct error *err)
+{
+	*caps = s->ops->caps;
+	if (ready(run, s, NULL, err))
+		return err->code;
+	return s->ops->caps_now ? s->ops->caps_now(run, s->priv, caps, err) : ST_OK;
+}
+
+uint64_t storage_object_max(const struct storage *s) { return s->ops->object_max ? s->ops->object_max(s->priv) : UINT64_MAX; }
+
+struct duration storage_retention(const struct storage *s)
+{
+	return s->ops->retention ? s->ops->retention(s->priv) : (struct duration){0};
+}
+
+void storage_fetch_line(const struct storage *s, const char *key, const char *file, struct buf *to)
+{
+	if (s->ops->fetch_line)
+		s->ops->fetch_line(s->priv, key, file, to);
 }
 
 static enum status add_object(void *ctx, struct storage_object *o, struct error *err UNUSED)
@@ -281,6 +304,8 @@ enum status storage_get_bytes(struct run *run, struct storage *s, const char *ke
 	const struct small_get g = {.key = key, .max = max, .to = to, .o = o ? o : &own};
 	bool same;
 
+	if (s->ops->get_whole)
+		return ready(run, s, key, err) ? err->code : s->ops->get_whole(run, s->priv, key, max, to, g.o, err);
 	for (int i = 0; i < GET_TRIES; i++) {
 		enum status st = get_once(run, s, &g, &same, err);
 

@@ -4,7 +4,7 @@
  * '/'-separated, without empty, "." or ".." components, at most 900 bytes; the core checks them. Every function may be called from
  * any thread, several at once on one instance; one put belongs to one thread at a time. Codes have fixed meanings: ST_NOT_FOUND
  * (proven absent), ST_DENIED (refused), ST_RETAINED (until when, in the text), ST_UNREACHABLE (nothing proven), ST_PRECONDITION
- * (a condition of put or delete did not hold), ST_NO_SPACE, else ST_IO. Every call ends by run's deadline or cancel, as far as the
+ * (a condition of put or delete did not hold), ST_NO_SPACE, ST_AUTH, else ST_IO. Every call ends by run's deadline or cancel, as far as the
  * kernel allows. */
 #ifndef STORAGE_STORAGE_H
 #define STORAGE_STORAGE_H
@@ -16,7 +16,17 @@ enum storage_cap {
 	STORAGE_ABSENT = 1u << 0,  /* put condition "absent" is atomic */
 	STORAGE_MATCHES = 1u << 1, /* put and delete condition "matches token" are atomic */
 	STORAGE_SPACE = 1u << 2,   /* free room is known */
+	STORAGE_VERSIONS = 1u << 3, /* what was replaced or deleted may still be there, as a version */
 };
+
+/* How the store's copy was compared with what was sent. */
+enum storage_proof {
+	PROOF_LENGTH,    /* by length; what the storage itself promises beyond that */
+	PROOF_MD5,       /* the store answered the MD5 of what was sent, or of its parts */
+	PROOF_SHA256,    /* the same with SHA-256 */
+	PROOF_READ_BACK, /* all of it was read again */
+};
+const char *storage_proof_name(enum storage_proof p); /* "length", "md5", "sha256", "read-back" */
 
 #define STORAGE_KEY_MAX 900
 #define STORAGE_TOKEN 72
@@ -26,6 +36,7 @@ struct storage_object {
 	struct instant modified;   /* by the store's clock */
 	/* Names this very content; compare only for equality. "" from the list of a storage that would have to read for it. */
 	char token[STORAGE_TOKEN];
+	enum storage_proof proof;  /* of put */
 };
 void storage_object_release(struct storage_object *o);
 
@@ -35,6 +46,7 @@ struct put_spec {
 	enum put_condition condition;
 	const char *token;      /* PUT_MATCHES */
 	uint64_t expected_size; /* 0: not known; for a room check before the first byte */
+	bool retain;            /* keep it for the time that the store is configured to retain objects, where it is */
 };
 
 struct storage_listing {
@@ -44,6 +56,28 @@ struct storage_listing {
 	void *ctx;
 };
 
+/* One version of an object, in the listing of a store with STORAGE_VERSIONS. */
+struct storage_version {
+	char *key, *id;  /* owned */
+	uint64_t size;
+	struct instant modified;
+	bool latest;     /* what get and stat see, or, of a marker, why they see nothing */
+	bool marker;     /* no bytes: the object was deleted */
+};
+struct storage_versions {
+	struct storage_version *item;
+	size_t len, cap;
+};
+#define STORAGE_VERSIONS_INIT {0}
+void storage_versions_release(struct storage_versions *l);
+
+/* One of many deletions. */
+struct storage_deletion {
+	const char *key;  /* borrowed */
+	struct error err; /* OK: deleted, or was not there; released by the caller */
+};
+#define STORAGE_DELETE_BATCH 1000
+
 struct storage_put; /* private to the storage */
 
 struct storage_ops {
@@ -52,7 +86,10 @@ struct storage_ops {
 	/* rows of scope store that only this storage has; offsets into its params; ends by a row without key */
 	const struct setting *settings;
 	size_t params_size, priv_size;
-	uint32_t caps;
+	uint32_t caps;    /* that a store of this kind can have; storage_caps tells what an opened one has */
+	size_t part_size; /* a put holds its bytes in memory in buffers of this size; 0: in none */
+	/* Environment variables that give the storage its secrets, NULL-terminated; NULL: none */
+	const char *const *variables;
 
 	/* required */
 
@@ -83,6 +120,34 @@ struct storage_ops {
 
 	/* STORAGE_SPACE */
 	enum status (*space)(struct run *run, void *priv, uint64_t *free_bytes, uint64_t *total, struct error *err);
+
+	/* STORAGE_VERSIONS: both. All versions below prefix, by key in byte order, the newest of a key first. */
+	enum status (*versions)(struct run *run, void *priv, const char *prefix, struct storage_versions *to, struct error *err);
+	/* Removes one version, or one marker, for good. ST_RETAINED, ST_NOT_FOUND. */
+	enum status (*version_delete)(struct run *run, void *priv, const char *key, const char *id, struct error *err);
+
+	/* optional, NULL where the default beside it does */
+
+	/* The bits of caps that this store has, looked at once; default: all of them. */
+	enum status (*caps_now)(struct run *run, void *priv, uint32_t *caps, struct error *err);
+	/* The URL that opens this very store, in one spelling, without secrets; owned by the caller; default: as it was given. */
+	char *(*url)(void *priv);
+	/* Bytes of the largest object; default: no limit. */
+	uint64_t (*object_max)(void *priv);
+	/* How long put_spec.retain keeps objects; default: not at all. */
+	struct duration (*retention)(void *priv);
+	/* The most buffers of part_size that one put may have (at least 1), told before a put. */
+	void (*put_parts)(void *priv, unsigned parts);
+	/* A command of stock tools that writes the object to `file`, without end of line, from variables where there are secrets. */
+	void (*fetch_line)(void *priv, const char *key, const char *file, struct buf *to);
+	/* A whole small object of one moment, as storage_get_bytes; default: stat, get, stat. */
+	enum status (*get_whole)(struct run *run, void *priv, const char *key, size_t max, struct buf *to, struct storage_object *o,
+		struct error *err);
+	/* At most STORAGE_DELETE_BATCH, in any order; a failure of one is told in its err, and err is of those that ended the whole;
+	 * default: one after another. */
+	enum status (*delete_many)(struct run *run, void *priv, struct storage_deletion *d, size_t n, struct error *err);
+	/* Sentences for people about what the store can and cannot, for a look before the first backup; default: none. */
+	enum status (*remarks)(struct run *run, void *priv, struct strlist *to, struct error *err);
 };
 
 /* An opened storage. Made by store_open or, in tests, by storage_open with a params literal. */
@@ -113,6 +178,23 @@ enum status storage_get(struct run *run, struct storage *s, const char *key, uin
 enum status storage_stat(struct run *run, struct storage *s, const char *key, struct storage_object *o,
 	struct error *err) MUST_CHECK;
 enum status storage_delete(struct run *run, struct storage *s, const char *key, const char *token, struct error *err) MUST_CHECK;
+
+/* Deletes any number, in any order. Fails only where it could not go on; each has its own outcome, and absent is OK. */
+enum status storage_delete_many(struct run *run, struct storage *s, struct storage_deletion *d, size_t n,
+	struct error *err) MUST_CHECK;
+/* What the opened store can: bits of enum storage_cap. */
+enum status storage_caps(struct run *run, struct storage *s, uint32_t *caps, struct error *err) MUST_CHECK;
+/* UINT64_MAX: no limit. */
+uint64_t storage_object_max(const struct storage *s);
+struct duration storage_retention(const struct storage *s); /* 0: none */
+void storage_fetch_line(const struct storage *s, const char *key, const char *file, struct buf *to);
+/* Names the functions of STORAGE_VERSIONS; ST_UNSUPPORTED where the store has none. undelete removes the markers in front of the newest
+ * version of key, so that it is there again; nothing to do is OK, no version at all ST_NOT_FOUND. */
+enum status storage_list_versions(struct run *run, struct storage *s, const char *prefix, struct storage_versions *to,
+	struct error *err) MUST_CHECK;
+enum status storage_version_delete(struct run *run, struct storage *s, const char *key, const char *id,
+	struct error *err) MUST_CHECK;
+enum status storage_undelete(struct run *run, struct storage *s, const char *key, struct error *err) MUST_CHECK;
 
 /* A whole listing in memory. */
 struct storage_objects {

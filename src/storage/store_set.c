@@ -150,6 +150,7 @@ static enum status all_do(struct store_set *s, const struct step *model, struct 
 		struct step *step = step_new(model->kind, model->key);
 
 		step->condition = model->condition;
+		step->retain = model->retain;
 		step->token = model->token ? xstrdup(model->token) : NULL;
 		step->bytes = model->n ? xmemdup(model->bytes, model->n) : NULL;
 		step->n = model->n;
@@ -269,8 +270,8 @@ enum status store_set_put(struct store_set *s, const struct put_spec *spec, cons
 	CLEANUP(cstr_release) char *key = xstrdup(spec->key);
 	CLEANUP(cstr_release) char *token = spec->token ? xstrdup(spec->token) : NULL;
 	CLEANUP(cstr_release) char *bytes = xmemdup(p, n);
-	const struct step put = {.kind = STEP_PUT, .key = key, .token = token, .condition = spec->condition, .bytes = bytes,
-				 .n = n};
+	const struct step put = {.kind = STEP_PUT, .key = key, .token = token, .condition = spec->condition,
+				 .retain = spec->retain, .bytes = bytes, .n = n};
 
 	return start_members(s, err) ? err->code : all_do(s, &put, err);
 }
@@ -325,6 +326,7 @@ const struct store_outcome *store_set_outcomes(const struct store_set *s, size_t
 		copy_error(&s->outcome[i].err, &m->err);
 		s->outcome[i].written = m->written;
 		s->outcome[i].sync_time = m->sync_time;
+		s->outcome[i].proof = m->proof;
 	}
 	mutex_unlock(&s->hub->mutex);
 	*n = s->members;

@@ -18,6 +18,7 @@ struct store_outcome {
 	struct error err;          /* OK where the member is whole so far */
 	uint64_t written;
 	struct duration sync_time; /* spent in put_finish */
+	enum storage_proof proof;  /* the weakest of its objects that were streamed */
 };
 
 struct store_set;

@@ -99,6 +99,17 @@ static enum status local_space(struct run *run UNUSED, void *priv, uint64_t *fre
 	return fs_free_space(path, free_bytes, total, err);
 }
 
+static void local_fetch_line(void *priv, const char *key, const char *file, struct buf *to)
+{
+	const struct local *l = priv;
+	CLEANUP(cstr_release) char *path = xasprintf("%s/%s", l->path, key);
+
+	buf_puts(to, "cp ");
+	buf_shell_word(to, path);
+	buf_putc(to, ' ');
+	buf_shell_word(to, file);
+}
+
 static const char *const schemes[] = {"file", NULL};
 
 static const struct setting settings[] = {
@@ -131,4 +142,5 @@ const struct storage_ops storage_local = {
 	.delete = local_delete,
 	.uncommitted = local_uncommitted,
 	.space = local_space,
+	.fetch_line = local_fetch_line,
 };
