@@ -15,6 +15,7 @@ import drtool as drtool_lib  # noqa: E402
 import mo  # noqa: E402
 import my  # noqa: E402
 import pg  # noqa: E402
+import s3  # noqa: E402
 
 _counter = 0
 
@@ -252,6 +253,59 @@ def make_db():
     for server, name in made:
         if (server.data / "postmaster.pid").exists():
             server.drop_db(name)
+
+
+@pytest.fixture(scope="session")
+def s3_servers():
+    """s3_servers(kind="versitygw", tls=False): the S3 server that the tests share; each takes buckets of its own, by .bucket()."""
+    running = {}
+
+    def get(kind="versitygw", tls=False):
+        if (kind, tls) not in running:
+            try:
+                running[kind, tls] = s3.Server(kind, tls).start()
+            except s3.Missing as reason:
+                pytest.skip(str(reason))
+        return running[kind, tls]
+
+    yield get
+    for server in running.values():
+        server.remove()
+
+
+@pytest.fixture
+def make_s3_server():
+    """make_s3_server(kind="versitygw", tls=False): a server of the test's own, ended with it."""
+    made = []
+
+    def make(kind="versitygw", tls=False):
+        try:
+            made.append(s3.Server(kind, tls))
+            return made[-1].start()
+        except s3.Missing as reason:
+            pytest.skip(str(reason))
+
+    yield make
+    for server in made:
+        server.remove()
+
+
+@pytest.fixture
+def bucket(s3_servers):
+    """An empty bucket."""
+    return s3_servers().bucket()
+
+
+@pytest.fixture(params=s3.KINDS)
+def bucket_any(request, s3_servers):
+    """The test runs once with each server."""
+    return s3_servers(request.param).bucket()
+
+
+@pytest.fixture
+def s3_drtool(servers, bucket):
+    """Runs drtool with an empty bucket as its store."""
+    return drtool_lib.InBucket(bucket)
 
 
 @pytest.fixture

@@ -133,3 +133,25 @@ class Drtool:
     def manifest(self, source, backup=None):
         backup = backup or self.backups(source)[-1]
         return json.loads((self.store / source / "backup" / f"{backup}.json").read_text())
+
+
+class InBucket(Drtool):
+    """The same with a bucket (s3.Bucket) as store; its url and the keys are in the environment, so that --to and --from need no more."""
+
+    def __init__(self, bucket, env=None):
+        super().__init__({**bucket.env(), **(env or {})})
+        self.bucket = bucket
+        self.store = None
+
+    @property
+    def store_url(self):
+        return self.env["DRTOOL_STORE"] if "DRTOOL_STORE" in self.env else self.bucket.url()
+
+    def backups(self, source):
+        return self.bucket.backups(source)
+
+    def archives(self, source):
+        return self.bucket.archives(source)
+
+    def manifest(self, source, backup=None):
+        return self.bucket.manifest(source, backup)

@@ -1,0 +1,25 @@
+/* S3 servers for tests of storages, by scripts/s3-server (versitygw) and scripts/s3-moto. */
+#ifndef TESTS_S3_SERVER_H
+#define TESTS_S3_SERVER_H
+
+#include <stdbool.h>
+
+struct s3_test_server {
+	char *dir, *endpoint, *region, *access_key, *secret_key;
+	char *ca; /* of a server with TLS, else NULL */
+	unsigned port;
+	int pid, watch;
+	const char *script;
+};
+
+/* The one that all tests of the run share; moto: that one, else versitygw. Sets AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Skips the test where the
+ * server is not installed. */
+void s3_test_server_share(struct s3_test_server *s, bool moto);
+/* One of this test alone. */
+void s3_test_server_start(struct s3_test_server *s, bool moto, bool tls);
+/* A new bucket; options: "versions", "lock", or NULL. Returns its URL with everything that drtool needs to reach it but the authority
+ * (tls_ca); owned by the caller. */
+char *s3_test_bucket(const struct s3_test_server *s, const char *options);
+void s3_test_server_release(struct s3_test_server *s);
+
+#endif
