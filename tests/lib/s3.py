@@ -1,5 +1,6 @@
 """Throwaway S3 servers for tests, by scripts/s3-server and scripts/s3-moto, and a client of its own that looks into their buckets. Standard library only."""
 
+import base64
 import datetime
 import hashlib
 import hmac
@@ -243,6 +244,8 @@ class Bucket:
 
     def put(self, key, data, **headers):
         """Of a header: its name with underscores."""
+        sum = base64.b64encode(hashlib.sha256(data).digest()).decode()  # servers want one where there is a retention
+        headers = {"x_amz_checksum_sha256": sum, "x_amz_sdk_checksum_algorithm": "SHA256", **headers}
         self.request("PUT", self._full(key), body=data, headers={name.replace("_", "-"): value for name, value in headers.items()})
 
     def delete(self, key, version=None):
