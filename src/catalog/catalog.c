@@ -1,6 +1,8 @@
 /* Reads what a source has in a store: manifests, accepts, pins, the records that decide about proof. */
 #include "catalog/catalog.h"
 
+#include "catalog/bulk.h"
+#include "catalog/cache.h"
 #include "catalog/evidence.h"
 
 #define MARK_MAX 16384
@@ -66,45 +68,55 @@ static char *manifest_id(const char *key, size_t prefix)
 	return id;
 }
 
-static enum status read_manifest(struct run *run, struct store *s, const char *key, const char *id, struct catalog *c,
-				 struct error *err)
-{
-	CLEANUP(buf_release) struct buf b = BUF_INIT;
-	struct manifest m = MANIFEST_INIT;
+/* What is being read, for whom. */
+struct look {
+	struct run *run;
+	struct store *store;
+	const char *source;
+	bool by_time; /* copies of this machine are good where size and time are the same */
+	struct catalog *c;
+	size_t prefix; /* length of that of the keys */
+};
 
-	if (storage_get_bytes(run, &s->storage, key, MANIFEST_MAX, &b, NULL, err)) {
-		if (err->code == ST_BAD)
-			add_unreadable(c, key, error_text(err));
-		else if (err->code != ST_NOT_FOUND) /* else deleted since it was listed */
-			return err->code;
-		error_release(err);
+static bool is_manifest(void *ctx, const char *key)
+{
+	CLEANUP(cstr_release) char *id = manifest_id(key, ((struct look *)ctx)->prefix);
+
+	return id != NULL;
+}
+
+static enum status add_manifest(void *ctx, struct bulk_object *o, struct error *err UNUSED)
+{
+	struct look *k = ctx;
+	CLEANUP(cstr_release) char *id = manifest_id(o->key, k->prefix);
+	CLEANUP(error_release) struct error why = ERROR_INIT;
+	struct manifest m = MANIFEST_INIT;
+	struct catalog *c = k->c;
+
+	if (o->bad) {
+		add_unreadable(c, o->key, o->bad);
 		return ST_OK;
 	}
-	if (!manifest_read(buf_str(&b), b.len, &m, err) && !strcmp(m.id, id)) {
-		c->backup = xrealloc(c->backup, (c->backups + 1) * sizeof *c->backup);
+	if (!manifest_read(buf_str(o->bytes), o->bytes->len, &m, &why) && !strcmp(m.id, id)) {
+		if (!(c->backups & (c->backups + 1))) /* room for twice as many */
+			c->backup = xrealloc(c->backup, 2 * (c->backups + 1) * sizeof *c->backup);
 		c->backup[c->backups++] = (struct catalog_backup){.manifest = m, .suspect = m.suspect};
 		return ST_OK;
 	}
-	add_unreadable(c, key, err->code ? error_text(err) : "names another backup");
-	error_release(err);
+	o->keep = false;
+	add_unreadable(c, o->key, why.code ? error_text(&why) : "names another backup");
 	manifest_release(&m);
 	return ST_OK;
 }
 
-static enum status read_manifests(struct run *run, struct store *s, const char *source, struct catalog *c, struct error *err)
+static enum status read_manifests(struct look *k, struct error *err)
 {
-	CLEANUP(storage_objects_release) struct storage_objects l = STORAGE_OBJECTS_INIT;
-	CLEANUP(cstr_release) char *prefix = catalog_key(source, "backup", "");
+	CLEANUP(cstr_release) char *prefix = catalog_key(k->source, "backup", "");
+	const struct bulk_spec spec = {.prefix = prefix, .source = k->source, .folder = "backup", .by_time = k->by_time,
+				       .max = MANIFEST_MAX, .wanted = is_manifest, .fn = add_manifest, .ctx = k};
 
-	if (storage_list(run, &s->storage, prefix, NULL, &l, err))
-		return err->code;
-	for (size_t i = 0; i < l.len; i++) {
-		CLEANUP(cstr_release) char *id = manifest_id(l.item[i].key, strlen(prefix));
-
-		if (id && read_manifest(run, s, l.item[i].key, id, c, err))
-			return err->code;
-	}
-	return ST_OK;
+	k->prefix = strlen(prefix);
+	return bulk_read(k->run, k->store, &spec, err);
 }
 
 static struct catalog_backup *find_id(const struct catalog *c, const char *id)
@@ -130,35 +142,42 @@ struct mark_kind {
 	const char *folder;
 	void (*apply)(struct run *run, struct catalog_backup *b, const char *key, const json_t *root);
 };
+struct marks {
+	struct look *look;
+	const struct mark_kind *kind;
+	size_t prefix;
+};
 
-static enum status read_marks(struct run *run, struct store *s, const char *source, const struct mark_kind *kind,
-			      struct catalog *c, struct error *err)
+static struct catalog_backup *marked(const struct marks *m, const char *key)
 {
-	CLEANUP(storage_objects_release) struct storage_objects l = STORAGE_OBJECTS_INIT;
-	CLEANUP(cstr_release) char *prefix = catalog_key(source, kind->folder, "");
+	CLEANUP(cstr_release) char *id = xstrndup(key + m->prefix, BACKUP_ID_LEN);
 
-	if (storage_list(run, &s->storage, prefix, NULL, &l, err))
-		return err->code;
-	for (size_t i = 0; i < l.len; i++) {
-		CLEANUP(buf_release) struct buf b = BUF_INIT;
-		CLEANUP(js_decref) json_t *root = NULL;
-		const char *key = l.item[i].key;
-		CLEANUP(cstr_release) char *id = xstrndup(key + strlen(prefix), BACKUP_ID_LEN);
-		struct catalog_backup *backup = find_id(c, id);
+	return find_id(m->look->c, id);
+}
 
-		if (!backup)
-			continue;
-		enum status st = storage_get_bytes(run, &s->storage, key, MARK_MAX, &b, NULL, err);
-		if (st && st != ST_BAD && st != ST_NOT_FOUND)
-			return st;
-		error_release(err);
-		if (!st)
-			st = js_parse(buf_str(&b), b.len, key, &root, err);
-		error_release(err);
-		if (st != ST_NOT_FOUND)
-			kind->apply(run, backup, key, root);
-	}
+static bool is_mark(void *ctx, const char *key) { return marked(ctx, key) != NULL; }
+
+static enum status apply_mark(void *ctx, struct bulk_object *o, struct error *err UNUSED)
+{
+	const struct marks *m = ctx;
+	CLEANUP(error_release) struct error ignored = ERROR_INIT;
+	CLEANUP(js_decref) json_t *root = NULL;
+
+	o->keep = !o->bad && !js_parse(buf_str(o->bytes), o->bytes->len, o->key, &root, &ignored);
+	m->kind->apply(m->look->run, marked(m, o->key), o->key, root);
 	return ST_OK;
+}
+
+/* one: the only backup in the catalog, nothing is kept of its marks; NULL: those of all. */
+static enum status read_marks(struct look *k, const struct mark_kind *kind, const char *one, struct error *err)
+{
+	CLEANUP(cstr_release) char *folder = catalog_key(k->source, kind->folder, "");
+	CLEANUP(cstr_release) char *prefix = xasprintf("%s%s", folder, one ? one : "");
+	struct marks m = {.look = k, .kind = kind, .prefix = strlen(folder)};
+	const struct bulk_spec spec = {.prefix = prefix, .source = k->source, .folder = one ? NULL : kind->folder,
+				       .by_time = k->by_time, .max = MARK_MAX, .wanted = is_mark, .fn = apply_mark, .ctx = &m};
+
+	return bulk_read(k->run, k->store, &spec, err);
 }
 
 static void apply_accept(struct run *run UNUSED, struct catalog_backup *b, const char *key UNUSED, const json_t *root)
@@ -244,12 +263,15 @@ static void apply_verdict(struct catalog_backup *b, const struct verdict *v, con
 	}
 }
 
-static enum status read_proofs(struct run *run, struct store *s, const char *source, struct catalog *c, struct error *err)
+static enum status read_proofs(struct look *k, struct error *err)
 {
+	struct catalog *c = k->c;
 	struct proofs p = {.c = c, .check = xcalloc(c->backups + 1, sizeof *p.check),
 			   .verify = xcalloc(c->backups + 1, sizeof *p.verify)};
+	const struct evidence_query q = {.source = k->source, .kinds = "check verify", .by_time = k->by_time, .fn = apply_record,
+					 .ctx = &p};
 	size_t damaged = 0;
-	enum status st = c->backups ? evidence_each(run, s, source, apply_record, &p, &damaged, err) : ST_OK;
+	enum status st = c->backups ? evidence_each(k->run, k->store, &q, &damaged, err) : ST_OK;
 
 	for (size_t i = 0; i < c->backups; i++) {
 		if (!st) {
@@ -272,23 +294,55 @@ enum status catalog_pinned(struct run *run, struct store *s, const char *source,
 {
 	struct catalog_backup b = {0};
 	struct catalog one = {.backup = &b, .backups = 1};
+	struct look k = {.run = run, .store = s, .source = source, .c = &one};
 
 	snprintf(b.manifest.id, sizeof b.manifest.id, "%s", id);
-	enum status st = read_marks(run, s, source, &pins, &one, err);
+	enum status st = read_marks(&k, &pins, id, err);
 	*pinned = b.pins > 0;
 	backup_release(&b);
 	return st;
 }
 
-enum status catalog_read(struct run *run, struct store *s, const char *source, struct catalog *c, struct error *err)
+static enum status read_all(struct look *k, struct catalog *c, struct error *err)
 {
 	struct catalog read = CATALOG_INIT;
 
-	if (read_manifests(run, s, source, &read, err) || read_marks(run, s, source, &accepts, &read, err) ||
-	    read_marks(run, s, source, &pins, &read, err) || read_proofs(run, s, source, &read, err)) {
+	k->c = &read;
+	if (read_manifests(k, err) || read_marks(k, &accepts, NULL, err) || read_marks(k, &pins, NULL, err) ||
+	    read_proofs(k, err)) {
 		catalog_release(&read);
-		return error_add(err, "cannot read what store %s has of %s", s->name, source);
+		return error_add(err, "cannot read what store %s has of %s", k->store->name, k->source);
 	}
 	*c = read;
+	return ST_OK;
+}
+
+enum status catalog_read(struct run *run, struct store *s, const char *source, struct catalog *c, struct error *err)
+{
+	struct look k = {.run = run, .store = s, .source = source};
+
+	return read_all(&k, c, err);
+}
+
+enum status catalog_look(struct run *run, struct store *s, const char *source, struct catalog *c, struct error *err)
+{
+	struct look k = {.run = run, .store = s, .source = source, .by_time = true};
+
+	return read_all(&k, c, err);
+}
+
+enum status catalog_confirm(struct run *run, struct store *s, const char *source, const char *id, struct error *err)
+{
+	CLEANUP(cstr_release) char *name = xasprintf("%s.json", id);
+	CLEANUP(cstr_release) char *key = catalog_key(source, "backup", name);
+	CLEANUP(manifest_release) struct manifest m = MANIFEST_INIT;
+	CLEANUP(buf_release) struct buf b = BUF_INIT;
+
+	if (storage_get_bytes(run, &s->storage, key, MANIFEST_MAX, &b, NULL, err) || manifest_read(buf_str(&b), b.len, &m, err) ||
+	    (strcmp(m.id, id) && error_set(err, ST_BAD, "names another backup"))) {
+		if (err->code == ST_BAD || err->code == ST_NOT_FOUND)
+			cache_forget(s, source);
+		return error_add(err, "store %s: the manifest of %s", s->name, id);
+	}
 	return ST_OK;
 }

@@ -39,8 +39,14 @@ struct catalog {
 	size_t unreadables;
 };
 #define CATALOG_INIT {0}
-/* Reads manifests, pins, accepts and evidence of one source. Any list or read error is an error; a damaged manifest is not. */
+/* Reads manifests, pins, accepts and evidence of one source. Any list or read error is an error; a damaged manifest is not. What
+ * the store's listing names by a token and this machine has a copy of is not read again. */
 enum status catalog_read(struct run *run, struct store *s, const char *source, struct catalog *c, struct error *err) MUST_CHECK;
+/* The same for showing: a copy is believed by size and time alone where a listing has no tokens. */
+enum status catalog_look(struct run *run, struct store *s, const char *source, struct catalog *c, struct error *err) MUST_CHECK;
+/* Reads the manifest of one backup from the store itself, before something acts on what a copy said. ST_BAD and ST_NOT_FOUND: it is
+ * not what the copy was, all copies of the source are forgotten, and another catalog_read tells what there is. */
+enum status catalog_confirm(struct run *run, struct store *s, const char *source, const char *id, struct error *err) MUST_CHECK;
 void catalog_release(struct catalog *c);
 /* Whether a pin of this backup is in force now. */
 enum status catalog_pinned(struct run *run, struct store *s, const char *source, const char *id, bool *pinned, struct error *err) MUST_CHECK;

@@ -2,9 +2,11 @@
 
 #include <unistd.h>
 
+#include "catalog/bulk.h"
 #include "util/failpoint.h"
 
 #define EVIDENCE_MAX (4u * 1024 * 1024)
+#define DETAIL_MAX 1024 /* of a record that is read */
 #define TRIES 5
 
 static const char *const outcomes[] = {[EVIDENCE_GOOD] = "good", [EVIDENCE_BAD] = "bad", [EVIDENCE_INCONCLUSIVE] = "inconclusive"};
@@ -91,31 +93,68 @@ enum status evidence_write(struct run *run, struct store *s, const struct eviden
 	return error_add(err, "cannot write the record of this %s", e->kind);
 }
 
-enum status evidence_each(struct run *run, struct store *s, const char *source,
-			  enum status (*fn)(void *ctx, const char *key, const json_t *record, struct error *err), void *ctx,
-			  size_t *damaged, struct error *err)
+struct each {
+	const struct evidence_query *q;
+	size_t prefix, *damaged;
+};
+
+/* The kind in "<prefix><time>-<kind>-<run>.json" is one of those asked for, or the name is of another form. */
+static bool is_wanted(void *ctx, const char *key)
 {
-	CLEANUP(storage_objects_release) struct storage_objects l = STORAGE_OBJECTS_INIT;
-	CLEANUP(cstr_release) char *prefix = evidence_prefix(source);
+	const struct each *e = ctx;
+	const char *kind = strchr(key + e->prefix, '-'), *end = kind ? strchr(kind + 1, '-') : NULL;
 
-	*damaged = 0;
-	if (storage_list(run, &s->storage, prefix, NULL, &l, err))
-		return err->code;
-	for (size_t i = 0; i < l.len; i++) {
-		CLEANUP(buf_release) struct buf b = BUF_INIT;
-		CLEANUP(js_decref) json_t *record = NULL;
-		struct error one = ERROR_INIT;
+	if (!e->q->kinds || !end)
+		return true;
+	size_t n = (size_t)(end - ++kind);
+	for (const char *word = e->q->kinds; *word; word += strspn(word, " ")) {
+		size_t len = strcspn(word, " ");
 
-		if (storage_get_bytes(run, &s->storage, l.item[i].key, EVIDENCE_MAX, &b, NULL, &one) ||
-		    js_parse(buf_str(&b), b.len, l.item[i].key, &record, &one)) {
-			if (one.code != ST_BAD && one.code != ST_NOT_FOUND)
-				return error_move(err, &one);
-			*damaged += one.code == ST_BAD;
-			error_release(&one);
-			continue;
-		}
-		if (fn(ctx, l.item[i].key, record, err))
-			return err->code;
+		if (len == n && !memcmp(word, kind, n))
+			return true;
+		word += len;
 	}
-	return ST_OK;
+	return false;
+}
+
+/* What readers get and this machine keeps. */
+static void shorten(json_t *record, struct buf *to)
+{
+	const json_t *detail = json_object_get(record, "detail");
+
+	json_object_del(record, "previous");
+	if (detail && json_dumpb(detail, NULL, 0, JSON_COMPACT) > DETAIL_MAX)
+		json_object_del(record, "detail");
+	buf_clear(to);
+	js_write(record, false, to);
+}
+
+static enum status give_record(void *ctx, struct bulk_object *o, struct error *err)
+{
+	const struct each *e = ctx;
+	CLEANUP(error_release) struct error ignored = ERROR_INIT;
+	CLEANUP(js_decref) json_t *record = NULL;
+
+	o->keep = !o->bad && !js_parse(buf_str(o->bytes), o->bytes->len, o->key, &record, &ignored);
+	if (!record) {
+		(*e->damaged)++;
+		return ST_OK;
+	}
+	if (!o->copy)
+		shorten(record, o->bytes);
+	return e->q->fn(e->q->ctx, o->key, record, err);
+}
+
+enum status evidence_each(struct run *run, struct store *s, const struct evidence_query *q, size_t *damaged, struct error *err)
+{
+	CLEANUP(cstr_release) char *prefix = evidence_prefix(q->source);
+	CLEANUP(cstr_release) char *folder = xasprintf("evidence%s%s", q->kinds ? "-" : "", q->kinds ? q->kinds : "");
+	struct each e = {.q = q, .prefix = strlen(prefix), .damaged = damaged};
+	const struct bulk_spec spec = {.prefix = prefix, .source = q->source, .folder = folder, .by_time = q->by_time,
+				       .max = EVIDENCE_MAX, .wanted = is_wanted, .fn = give_record, .ctx = &e};
+
+	for (char *c = folder; *c; c++)
+		*c = *c == ' ' ? '-' : *c;
+	*damaged = 0;
+	return bulk_read(run, s, &spec, err);
 }

@@ -18,9 +18,16 @@ struct evidence {
 /* A store that cannot be written makes a note of the caller, not another exit code: callers turn the failure into a note. */
 enum status evidence_write(struct run *run, struct store *s, const struct evidence *e, struct error *err) MUST_CHECK;
 
-/* All records of a source in order of time; fn gets the parsed object. Damaged records are skipped and counted. */
-enum status evidence_each(struct run *run, struct store *s, const char *source,
-			  enum status (*fn)(void *ctx, const char *key, const json_t *record, struct error *err),
-			  void *ctx, size_t *damaged, struct error *err) MUST_CHECK;
+struct evidence_query {
+	const char *source;
+	const char *kinds; /* words of those that are wanted, by the names of their objects; NULL: all */
+	bool by_time;      /* as catalog_look */
+	/* Gets the parsed record without "previous", and without "detail" where that is larger than 1 KiB. */
+	enum status (*fn)(void *ctx, const char *key, const json_t *record, struct error *err);
+	void *ctx;
+};
+/* The records of a source in order of time. Damaged ones are skipped and counted. */
+enum status evidence_each(struct run *run, struct store *s, const struct evidence_query *q, size_t *damaged,
+			  struct error *err) MUST_CHECK;
 
 #endif

@@ -1,4 +1,5 @@
 /* list: what is in a store, by manifests and evidence. */
+#include "catalog/cache.h"
 #include "ops/internal.h"
 
 enum status op_list(struct op_env *env, const struct op_store *from, const char *source, struct list_result *r, struct error *err)
@@ -16,11 +17,12 @@ enum status op_list(struct op_env *env, const struct op_store *from, const char 
 			continue;
 		struct op_list_source *to = &r->source[r->sources++];
 		to->name = xstrdup(names.item[i]);
-		if (catalog_read(env->run, &s, to->name, &to->catalog, err))
+		if (catalog_look(env->run, &s, to->name, &to->catalog, err))
 			return error_add(err, "source %s", to->name);
 		if (catalog_source_read(env->run, &s, to->name, &to->info, &no_info) && no_info.code != ST_NOT_FOUND)
 			notes_add(env->notes, "source %s: %s", to->name, error_text(&no_info));
 	}
+	cache_sweep(env->run, &s, &names);
 	if (source && !r->sources) {
 		CLEANUP(buf_release) struct buf known = BUF_INIT;
 

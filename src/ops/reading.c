@@ -142,6 +142,23 @@ static enum status find(struct op_env *env, const struct reading_spec *q, struct
 	return ST_OK;
 }
 
+/* Chosen by what this machine has copies of, then seen in the store itself; else chosen once more. A store that does not answer now
+ * is left to the reads that follow, which go to another. */
+static enum status find_confirmed(struct op_env *env, const struct reading_spec *q, struct reading *r, size_t *store, struct error *err)
+{
+	CLEANUP(error_release) struct error why = ERROR_INIT;
+
+	if (find(env, q, r, store, err))
+		return err->code;
+	enum status st = catalog_confirm(env->run, r->stores.open[*store], q->source, r->backup->manifest.id, &why);
+	if (st != ST_BAD && st != ST_NOT_FOUND)
+		return ST_OK;
+	catalog_release(&r->catalog);
+	r->backup = NULL;
+	r->passed_over = 0;
+	return find(env, q, r, store, err);
+}
+
 /* What is in the stores, for the person who mistyped a name. */
 static void hint_sources(struct op_env *env, struct reading *r, struct error *err)
 {
@@ -172,7 +189,7 @@ enum status reading_open(struct op_env *env, const struct reading_spec *q, struc
 	for (size_t i = 0; i < r->stores.n; i++)
 		if (r->stores.err[i].code)
 			notes_add(env->notes, "store %s is passed over: %s", q->from[i]->name, error_text(&r->stores.err[i]));
-	if (find(env, q, r, &store, err)) {
+	if (find_confirmed(env, q, r, &store, err)) {
 		if (err->code == ST_NOT_FOUND && !err->hint)
 			hint_sources(env, r, err);
 		return err->code;

@@ -166,7 +166,7 @@ static void status_source(struct op_env *env, const struct status_request *q, st
 	struct status_row *row = add_row(r, name, s->name);
 	struct instant now = run_now(env->run);
 
-	if (catalog_read(env->run, s, name, &c, &e)) {
+	if (catalog_look(env->run, s, name, &c, &e)) {
 		because(row, HEALTH_UNKNOWN, "%s", error_text(&e));
 		return;
 	}

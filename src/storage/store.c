@@ -15,6 +15,7 @@ void store_release(struct store *s)
 {
 	storage_release(&s->storage);
 	free(s->name);
+	free(s->state_dir);
 	*s = (struct store)STORE_INIT;
 }
 
@@ -170,6 +171,7 @@ enum status store_open(struct run *run, const struct store_spec *spec, struct st
 	if (storage_open(run, spec->ops, spec->url, spec->params, &opened.storage, err))
 		return error_add(err, "store %s", spec->name ? spec->name : "");
 	opened.name = xstrdup(spec->name ? spec->name : opened.storage.url);
+	opened.state_dir = spec->state_dir ? xstrdup(spec->state_dir) : NULL;
 	if (prove_identity(run, spec, &opened, err)) {
 		error_add(err, "store %s", opened.name);
 		store_release(&opened);

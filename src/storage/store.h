@@ -8,6 +8,7 @@ struct store {
 	char *name;           /* of the configuration, or the URL without secrets */
 	struct storage storage;
 	char id[33];          /* random id of drtool-store.json; "" where not initialised */
+	char *state_dir;      /* of this machine, for copies of what the store holds; NULL: none */
 };
 #define STORE_INIT {0}
 
