@@ -106,16 +106,16 @@ enum status seal_chunk(struct seal_work *w, const struct seal_stream *s, uint64_
 enum status seal_open_chunk(struct seal_work *w, const struct seal_stream *s, uint64_t index, bool last, const void *in, size_t n,
 			    void *out, struct error *err) MUST_CHECK;
 /* Opens whole chunks that follow each other, as a seal_span read from a file of plain_size bytes: out gets the plain bytes of all of them
- * (at most chunks * SEAL_CHUNK) and may be in. */
+ * (at most chunks * SEAL_CHUNK) and may be in, which is spoilt in every case. */
 enum status seal_open_span(struct seal_work *w, const struct seal_stream *s, const struct seal_span *span, uint64_t plain_size,
-			   const void *in, void *out, struct error *err) MUST_CHECK;
+			   void *in, void *out, struct error *err) MUST_CHECK;
 
 /* ---- whole small files ---- */
 
 /* Appends a whole sealed file. */
 enum status seal_bytes(struct run *run, const struct seal_recipients *to, const void *p, size_t n, struct buf *out,
 		       struct error *err) MUST_CHECK;
-/* Opens one, binary or armored, and appends its bytes. */
+/* Opens one, binary or armored, and appends its bytes: all of them or, where it fails, none. */
 enum status seal_open_bytes(const struct seal_identities *ids, const void *p, size_t n, struct buf *out, struct error *err) MUST_CHECK;
 
 #endif
