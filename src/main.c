@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "net/http.h"
 #include "util/failpoint.h"
 #include "util/thread.h"
 
@@ -56,6 +57,7 @@ static void harden(void)
 #endif
 	setrlimit(RLIMIT_CORE, &none);
 	setlocale(LC_ALL, "C");
+	http_library_init();
 }
 
 static void start_signals(void)

@@ -49,12 +49,6 @@ void mo_tls_forget_plain(const char *where)
 
 /* ---- the certificate ---- */
 
-/* What the check of a certificate found wrong. */
-struct verdict {
-	int number; /* X509_V_OK: nothing */
-	char sha256[TLS_SHA256_TEXT];
-};
-
 static int verdict_slot(void)
 {
 	static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -67,36 +61,12 @@ static int verdict_slot(void)
 	return slot;
 }
 
-/* Keeps the first thing wrong: OpenSSL forgets the certificate with the handshake. */
 static int note_verdict(int ok, X509_STORE_CTX *ctx)
 {
 	SSL *ssl = X509_STORE_CTX_get_ex_data(ctx, SSL_get_ex_data_X509_STORE_CTX_idx());
-	struct verdict *v = SSL_get_ex_data(ssl, verdict_slot());
-	const X509 *leaf = X509_STORE_CTX_get0_cert(ctx);
 
-	if (ok || v->number)
-		return ok;
-	v->number = X509_STORE_CTX_get_error(ctx);
-	if (leaf)
-		tls_fingerprint(leaf, EVP_sha256(), v->sha256, sizeof v->sha256);
-	return 0;
-}
-
-static enum status not_trusted(const struct verdict *v, struct error *err)
-{
-	bool name = v->number == X509_V_ERR_HOSTNAME_MISMATCH || v->number == X509_V_ERR_IP_ADDRESS_MISMATCH;
-
-	error_set(err, ST_TLS, "the server's certificate is not trusted: %s", X509_verify_cert_error_string(v->number));
-	if (name)
-		return error_hint(err,
-				  "Use a name of the server that its certificate has, or set tls to \"verify-ca\". The server shows the SHA-256 "
-				  "fingerprint %s",
-				  v->sha256);
-	return error_hint(err,
-			  "Set tls_ca to the file of the authority that signed the server's certificate, or, once somebody has compared the "
-			  "fingerprint on the server and where the network itself is trusted, tls to \"require\". The server shows the SHA-256 "
-			  "fingerprint %s",
-			  v->sha256);
+	tls_verdict_note(SSL_get_ex_data(ssl, verdict_slot()), ok, ctx);
+	return ok;
 }
 
 /* ---- the handshake ---- */
@@ -184,7 +154,7 @@ static bool was_spoken(SSL *ssl)
 
 static enum status shake(struct run *run, SSL *ssl, bool *spoken, struct error *err)
 {
-	struct verdict v = {.number = X509_V_OK};
+	struct tls_verdict v = {.number = X509_V_OK};
 
 	if (!SSL_set_ex_data(ssl, verdict_slot(), &v))
 		return error_set(err, ST_MEMORY, "no memory for TLS");
@@ -197,7 +167,7 @@ static enum status shake(struct run *run, SSL *ssl, bool *spoken, struct error *
 	if (err->code != ST_TLS)
 		return err->code;
 	if (v.number)
-		return not_trusted(&v, err);
+		return tls_not_trusted(&v, err);
 	if (!*spoken) {
 		error_set(err, ST_TLS, TLS_MISSING);
 		return error_hint(err, TLS_MISSING_HINT);

@@ -61,3 +61,31 @@ void tls_fingerprint(const X509 *cert, const EVP_MD *kind, char *to, size_t room
 		for (unsigned i = 0; i < n && at + 4 <= room; i++)
 			at += (size_t)snprintf(to + at, room - at, "%s%02X", i ? ":" : "", md[i]);
 }
+
+void tls_verdict_note(struct tls_verdict *v, int ok, X509_STORE_CTX *ctx)
+{
+	const X509 *leaf = X509_STORE_CTX_get0_cert(ctx);
+
+	if (leaf && !*v->sha256)
+		tls_fingerprint(leaf, EVP_sha256(), v->sha256, sizeof v->sha256);
+	if (!ok && v->number == X509_V_OK)
+		v->number = X509_STORE_CTX_get_error(ctx);
+}
+
+enum status tls_not_trusted(const struct tls_verdict *v, struct error *err)
+{
+	bool name = v->number == X509_V_ERR_HOSTNAME_MISMATCH || v->number == X509_V_ERR_IP_ADDRESS_MISMATCH;
+	const char *shown = *v->sha256 ? v->sha256 : "(not known)";
+
+	error_set(err, ST_TLS, "the server's certificate is not trusted: %s", X509_verify_cert_error_string(v->number));
+	if (name)
+		return error_hint(err,
+				  "Use a name of the server that its certificate has, or set tls to \"verify-ca\". The server shows the SHA-256 "
+				  "fingerprint %s",
+				  shown);
+	return error_hint(err,
+			  "Set tls_ca to the file of the authority that signed the server's certificate, or, once somebody has compared the "
+			  "fingerprint on the server and where the network itself is trusted, tls to \"require\". The server shows the SHA-256 "
+			  "fingerprint %s",
+			  shown);
+}

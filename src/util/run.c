@@ -129,7 +129,7 @@ static void real_wait(void *ctx UNUSED, int fd, struct duration d)
 const struct clock clock_real = {.now = real_now, .mono = real_mono, .wait = real_wait};
 
 static const struct clock *clock_of(const struct run *run) { return run->clock ? run->clock : &clock_real; }
-static int cancel_fd(const struct run *run) { return run->cancel ? run->cancel->fd : -1; }
+int run_cancel_fd(const struct run *run) { return run->cancel ? run->cancel->fd : -1; }
 
 struct instant run_now(struct run *run) { return clock_of(run)->now(clock_of(run)->ctx); }
 struct instant run_mono(struct run *run) { return clock_of(run)->mono(clock_of(run)->ctx); }
@@ -181,7 +181,7 @@ enum status run_sleep(struct run *run, struct duration d, struct error *err)
 		struct duration left = instant_diff(end, run_mono(run));
 		if (left.us <= 0)
 			return ST_OK;
-		clock_of(run)->wait(clock_of(run)->ctx, cancel_fd(run), run_left(run, left));
+		clock_of(run)->wait(clock_of(run)->ctx, run_cancel_fd(run), run_left(run, left));
 	}
 }
 
@@ -195,7 +195,7 @@ static int poll_step(struct run *run, struct pollfd *p, struct duration d)
 		return poll_for(p, 2, d);
 	r = poll_for(p, 2, (struct duration){0});
 	if (r == 0 && d.us > 0) {
-		clock->wait(clock->ctx, cancel_fd(run), d.us < 10000 ? d : DURATION_MS(10));
+		clock->wait(clock->ctx, run_cancel_fd(run), d.us < 10000 ? d : DURATION_MS(10));
 		r = poll_for(p, 2, (struct duration){0});
 	}
 	return r;
@@ -206,7 +206,7 @@ enum status run_poll(struct run *run, int fd, short events, struct duration d, b
 	struct instant end = instant_add(run_mono(run), d);
 
 	for (;;) {
-		struct pollfd p[] = {{.fd = fd, .events = events}, {.fd = cancel_fd(run), .events = POLLIN}};
+		struct pollfd p[] = {{.fd = fd, .events = events}, {.fd = run_cancel_fd(run), .events = POLLIN}};
 		struct duration left = instant_diff(end, run_mono(run));
 
 		*ready = false;

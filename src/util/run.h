@@ -40,6 +40,8 @@ enum status run_check(struct run *run, struct error *err) MUST_CHECK;
 enum status run_sleep(struct run *run, struct duration d, struct error *err) MUST_CHECK;
 struct instant run_now(struct run *run);
 struct instant run_mono(struct run *run);
+/* Readable once run is cancelled, for polls that are not run_poll's; -1: it cannot be. Not to be read or closed. */
+int run_cancel_fd(const struct run *run);
 /* Time left to the deadline, at most `most`; never negative. */
 struct duration run_left(struct run *run, struct duration most);
 void run_random(struct run *run, void *to, size_t n);
