@@ -31,7 +31,7 @@ struct s3_signing {
 /* The encoded query in the order in which it is signed, without '?'. Appends to `to`. */
 void s3_query(const struct s3_param *param, size_t n, struct buf *to);
 
-/* Adds x-amz-date, x-amz-content-sha256, x-amz-security-token and Authorization to headers; those that were there are signed, too. Host is signed, and
+/* Adds x-amz-date, x-amz-content-sha256, x-amz-security-token and Authorization to headers; those that were there (no name twice) are signed, too. Host is signed, and
  * left to be sent by http_send. */
 void s3_sign(const struct s3_signing *s, struct http_headers *headers);
 
