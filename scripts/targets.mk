@@ -33,7 +33,13 @@ bench-mongodb:
 	@$(MAKE) --no-print-directory -s -j2 VARIANT=release all build/release/bench_mongo_stream build/release/bench_mongo_bare
 	@tests/bench/mongodb.py $(or $(PART),all) --runs $(or $(RUNS),5)
 
-.PHONY: deps test fuzz demo bench-postgres bench-mysql bench-mongodb
+# What S3 and sealing cost. PART=backup|memory|seal|table|list, RUNS=5
+bench-storage:
+	@scripts/deps test
+	@$(MAKE) --no-print-directory -s -j2 VARIANT=release all build/release/bench_s3_discard
+	@tests/bench/storage.py $(or $(PART),all) --runs $(or $(RUNS),5)
+
+.PHONY: deps test fuzz demo bench-postgres bench-mysql bench-mongodb bench-storage
 
 install:
 	@$(MAKE) --no-print-directory -s VARIANT=release

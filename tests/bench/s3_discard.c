@@ -4,7 +4,7 @@
  *
  * Objects and parts above 1 MiB are thrown away in the kernel; of them only size and checksum are known. Smaller ones are kept in memory, and can be
  * read, listed and deleted. Every key lies in one space, whatever the bucket; no signature is looked at; conditions hold. A part's checksum is the one
- * its header says. GET /.counters answers "requests N in BYTES out BYTES" of all but itself. */
+ * its header says, and an object whose put has the header x-discard-size has that size and no bytes. GET /.counters answers "requests N in BYTES out BYTES" of all but itself. */
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <netinet/tcp.h>
@@ -304,7 +304,7 @@ static bool put_object(struct request *r)
 {
 	struct object *o = must(calloc(1, sizeof *o));
 	unsigned char sum[32] = "";
-	char headers[256];
+	char headers[256], claimed[32];
 	unsigned n = 0;
 
 	*o = (struct object){.key = must(strdup(r->key)), .body = r->body, .meta = meta_of(r), .size = r->size, .modified = time(NULL)};
@@ -317,6 +317,11 @@ static bool put_object(struct request *r)
 	hex(o->etag + 1, sum, 16);
 	strcat(o->etag, "\"");
 	snprintf(headers, sizeof headers, "ETag: %s\r\nx-amz-checksum-sha256: %s\r\n", o->etag, o->sum);
+	if (header(r, "x-discard-size", claimed, sizeof claimed)) {
+		o->size = strtoul(claimed, NULL, 10);
+		free(o->body);
+		o->body = NULL;
+	}
 	r->body = NULL;
 	pthread_mutex_lock(&store.lock);
 	bool holds = condition_holds(r, o->key);

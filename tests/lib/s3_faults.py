@@ -113,7 +113,7 @@ class Proxy:
         self.fault, self.seed = fault or (lambda request: None), seed
         self.log, self.lock, self.stopped, self.open = [], threading.Lock(), threading.Event(), set()
         self.rewrite = None  # of an Answer, before it is passed on
-        self.moved = 0  # bytes of bodies that the server sent
+        self.moved = 0  # bytes that the client was sent
         self.count = 0
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = self.listener.getsockname()[1]
@@ -222,9 +222,9 @@ class Proxy:
             answer.body = _flipped(answer.body, draw)
         if self.rewrite:
             self.rewrite(answer)
-        with self.lock:
-            self.moved += len(answer.body)
         data = answer.bytes(request.method == "HEAD")
+        with self.lock:
+            self.moved += len(data)
         if word == "truncate":
             client.sendall(data[: max(1, len(data) - 1 - (len(answer.body) or len(data)) // 2)])
             return False
