@@ -1,7 +1,7 @@
 # drtool. `make` builds build/drtool; everything a build writes lies under build/<variant>/.
 #   make VARIANT=debug|asan|tsan|cover   another variant, in build/<variant>/drtool
 #   make CC=clang                        another compiler (its own folder: build/<variant>-clang)
-#   make demo | test | fuzz | bench-postgres | bench-mysql | bench-mongodb | bench-storage | install
+#   make demo | test | fuzz | bench-postgres | bench-mysql | bench-mongodb | bench-storage | faults-s3 | install
 # Leave a client library out with WITH_POSTGRES=0, WITH_MYSQL=0 or WITH_MONGODB=0; --version names what is missing. MongoDB's is left out, too,
 # where it is not installed; tests and fuzzers need all of them.
 VARIANT ?= release

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import http.client
 import json
+import os
 import re
 import shutil
 import ssl
@@ -94,7 +95,7 @@ class Server:
         """A new bucket: versions=True, or lock=True (with versions)."""
         global _counter
         _counter += 1
-        return Bucket(self, f"bucket-{_counter}").make(**options)
+        return Bucket(self, f"bucket-{os.getpid()}-{_counter}").make(**options)
 
     def as_user(self, name):
         """An account of versitygw that may do nothing but what the policy of a bucket says."""

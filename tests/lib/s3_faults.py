@@ -10,6 +10,7 @@ A fault is a function of a Request that gives None (pass on) or one of these wor
     "stall"         no answer, the connection stays open
     "delay:S"       the answer comes S seconds later
     "503:S"         an answer of the proxy's own, with Retry-After where S is given; also 500, 429; "slow" is 503 SlowDown
+    "403:CODE"      a refusal of the proxy's own; also 400, 404
     "flip-request"  one bit of the body is other
     "flip-answer"   the same of the answer's body
 """
@@ -23,7 +24,6 @@ import threading
 import time
 import urllib.parse
 
-WORDS = ("drop", "half", "lose", "truncate", "duplicate", "stall", "flip-request", "flip-answer")
 CODES = {"500": "InternalError", "503": "ServiceUnavailable", "429": "TooManyRequests", "slow": "SlowDown"}
 
 # Of the random faults: what, and how often beside the others. "stall" is not among them: each costs the time-out of a request.
@@ -113,6 +113,7 @@ class Proxy:
         self.fault, self.seed = fault or (lambda request: None), seed
         self.log, self.lock, self.stopped, self.open = [], threading.Lock(), threading.Event(), set()
         self.rewrite = None  # of an Answer, before it is passed on
+        self.without = ()  # headers (lower case) of requests that the server is not to see; moto looks at no signature
         self.moved = 0  # bytes that the client was sent
         self.count = 0
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
@@ -190,7 +191,7 @@ class Proxy:
             return None
         with self.lock:
             self.count += 1
-            return Request(self.count, method, target, headers, body)
+            return Request(self.count, method, target, [(k, v) for k, v in headers if k.lower() not in self.without], body)
 
     def _pass(self, client, link, request):
         """False: the connection is to end."""
@@ -204,7 +205,7 @@ class Proxy:
         if word == "stall":
             self.stopped.wait(600)
             return False
-        if word in CODES:
+        if word in CODES or word in ("400", "403", "404"):
             return self._refuse(client, word, number)
         if word == "half":
             link.half(request)
@@ -231,12 +232,14 @@ class Proxy:
         client.sendall(data)
         return True
 
-    @staticmethod
-    def _refuse(client, word, number):
+    def _refuse(self, client, word, number):
         status = int(word) if word.isdigit() else 503
-        body = f'<?xml version="1.0" encoding="UTF-8"?><Error><Code>{CODES[word]}</Code><Message>from the proxy</Message></Error>'.encode()
-        headers = [("Content-Type", "application/xml")] + ([("Retry-After", number)] if number else [])
-        client.sendall(Answer(status, http.client.responses.get(status, "Refused"), headers, body).bytes())
+        body = f'<?xml version="1.0" encoding="UTF-8"?><Error><Code>{CODES.get(word, number)}</Code><Message>from the proxy</Message></Error>'.encode()
+        headers = [("Content-Type", "application/xml"), ("Date", _date(time.time()))] + ([("Retry-After", number)] if number and word in CODES else [])
+        answer = Answer(status, http.client.responses.get(status, "Refused"), headers, body)
+        if self.rewrite:
+            self.rewrite(answer)
+        client.sendall(answer.bytes())
         return True
 
 
@@ -296,6 +299,10 @@ def _reset(client):
     return False
 
 
+def _date(when):
+    return time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(when))
+
+
 def _flipped(body, draw):
     if not body:
         return body
@@ -307,7 +314,7 @@ def _flipped(body, draw):
 def skewed(proxy, seconds):
     """From now on the server's clock, as its answers tell it, is off by this much."""
     def rewrite(answer):
-        when = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + seconds))
+        when = _date(time.time() + seconds)
         answer.headers = [(k, when if re.fullmatch("date", k, re.I) else v) for k, v in answer.headers]
 
     proxy.rewrite = rewrite
