@@ -234,6 +234,11 @@ def table(args, work):
 
 # --- many backups ---
 
+def fill_tiny(server):
+    server.create_db("tiny")
+    server.sql("tiny", "create table t (id int primary key); insert into t select generate_series(1, 100)")
+
+
 def clone(manifest, id, finished):
     """The same manifest for another backup; its text ends with the checksum of all before."""
     old = json.loads(manifest)["id"]
@@ -288,11 +293,7 @@ def many_backups(server, bucket, many):
 
 
 def list_many(args, work, many=10_000):
-    server = shop()
-    if "tiny" not in server.databases():
-        server.create_db("tiny")
-        server.sql("tiny", "create table t (id int primary key); insert into t select generate_series(1, 100)")
-    bench, discard = Bench(work, server, "tiny"), Discard(work)
+    bench, discard = Bench(work, postgres.Bench("tiny").fill(fill_tiny), "tiny"), Discard(work)
     bucket, env = discard.bucket(), {**bench.env, **discard.keys.env}
     measure.run(bench.backup(bucket.url()), env)
     many_backups(discard, bucket, many - 1)
