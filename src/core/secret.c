@@ -51,19 +51,15 @@ static enum status first_line(const struct buf *b, char **to, struct error *err)
 	return ST_OK;
 }
 
-static enum status read_file(const char *path, char **to, struct error *err)
+static enum status read_file(const char *path, struct buf *to, struct error *err)
 {
-	CLEANUP(wiped_release) struct buf b = BUF_INIT;
-
-	/* The most that a file of one line can need; more is another file than was meant. */
-	buf_reserve(&b, SECRET_MAX);
-	if (fs_read_file(path, SECRET_MAX, &b, err)) {
+	/* The most that a secret can need; more is another file than was meant. */
+	buf_reserve(to, SECRET_MAX);
+	if (fs_read_file(path, SECRET_MAX, to, err)) {
 		/* "Nothing matches" is the answer to another question. */
 		err->code = err->code == ST_NOT_FOUND ? ST_CONFIG : err->code;
 		return error_add(err, "secret");
 	}
-	if (first_line(&b, to, err))
-		return error_add(err, "secret: %s", path);
 	return ST_OK;
 }
 
@@ -99,9 +95,8 @@ static enum status split_words(const char *text, struct strlist *to, struct erro
 	return ST_OK;
 }
 
-static enum status run_command(struct run *run, const char *command, char **to, struct error *err)
+static enum status run_command(struct run *run, const char *command, struct buf *to, struct error *err)
 {
-	CLEANUP(wiped_release) struct buf out = BUF_INIT;
 	CLEANUP(strlist_release) struct strlist words = STRLIST_INIT;
 
 	if (split_words(command, &words, err))
@@ -113,27 +108,40 @@ static enum status run_command(struct run *run, const char *command, char **to, 
 	struct process_spec spec = {.argv = argv, .in = -1, .out = -1};
 	struct run limited = run_within(run, DURATION_SECONDS(60));
 
-	buf_reserve(&out, SECRET_MAX);
-	enum status st = process_capture(&limited, &spec, SECRET_MAX, &out, err);
+	buf_reserve(to, SECRET_MAX);
+	enum status st = process_capture(&limited, &spec, SECRET_MAX, to, err);
 
-	if (!st)
-		st = first_line(&out, to, err);
 	if (st)
 		error_add(err, "secret: command %s", argv[0]);
 	free(argv);
 	return st;
 }
 
-enum status secret_read(struct run *run, const struct secret *s, char **to, struct error *err)
+enum status secret_read_all(struct run *run, const struct secret *s, struct buf *to, struct error *err)
 {
-	*to = NULL;
 	if (s->value)
-		*to = xstrdup(s->value);
+		buf_puts(to, s->value);
 	else if (s->file)
 		return read_file(s->file, to, err);
 	else if (s->command)
 		return run_command(run, s->command, to, err);
 	return ST_OK;
+}
+
+enum status secret_read(struct run *run, const struct secret *s, char **to, struct error *err)
+{
+	CLEANUP(wiped_release) struct buf text = BUF_INIT;
+
+	*to = NULL;
+	if (s->value)
+		*to = xstrdup(s->value);
+	if (s->value || !secret_set(s))
+		return ST_OK;
+	if (secret_read_all(run, s, &text, err))
+		return err->code;
+	if (!first_line(&text, to, err))
+		return ST_OK;
+	return s->file ? error_add(err, "secret: %s", s->file) : error_add(err, "secret: command");
 }
 
 static bool secret_param(const char *key, size_t n)

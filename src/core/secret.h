@@ -14,6 +14,9 @@ struct secret {
 bool secret_set(const struct secret *s);
 /* The secret now, in *to (owned, release with secret_text_release); *to NULL where none is set. */
 enum status secret_read(struct run *run, const struct secret *s, char **to, struct error *err) MUST_CHECK;
+/* All of it, for a secret of several lines: appended to `to`, which the caller wipes. At most 64 KiB. */
+struct buf;
+enum status secret_read_all(struct run *run, const struct secret *s, struct buf *to, struct error *err) MUST_CHECK;
 void secret_text_release(char **text); /* overwrites and frees */
 void secret_release(struct secret *s);
 struct secret secret_copy(const struct secret *s);

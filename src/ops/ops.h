@@ -22,10 +22,14 @@ struct global_settings {
 	uint64_t chunk_size, volume_size;
 	int compress;            /* enum gzip_mode */
 	struct duration store_stall;
+	struct strlist identities;   /* files of keys that open sealed backups */
+	struct secret identity, passphrase; /* such a key, or file of keys; the passphrase that seals, or that protects a file of keys */
 };
 /* Settings of scope source that every driver shares; rows in rows.c. */
 struct source_settings {
 	struct strlist databases, exclude, assertion, to, tags;
+	struct strlist encrypt_to; /* public keys, or the word "passphrase"; empty: not sealed */
+	bool private_manifest;
 	int tls;                 /* enum tls_mode */
 	char *tls_ca, *cluster, *scratch, *scratch_dir, *scratch_user;
 	struct duration max_lag, rpo, expect_every, verify_every, max_duration;

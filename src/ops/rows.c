@@ -9,6 +9,7 @@ static const char *const compress_names[] = {"fast", "ratio", "portable", NULL};
 
 #define MIB (INT64_C(1) << 20)
 #define GIB (INT64_C(1) << 30)
+#define CMD_OPEN (CMD_RESTORE | CMD_CHECK | CMD_VERIFY | CMD_LIST)
 #define CMD_DATA (CMD_BACKUP | CMD_RESTORE | CMD_CHECK | CMD_VERIFY)
 
 #define GLOBAL(member) .scope = SCOPE_GLOBAL, .offset = offsetof(struct global_settings, member)
@@ -28,6 +29,12 @@ const struct setting global_rows[] = {
 	 .def = "2m", .commands = CMD_BACKUP, .arg = "TIME", .help = "a store that takes nothing so long is left out"},
 	{GLOBAL(state_dir), .key = "state_dir", .flag = "state-dir", .env = "DRTOOL_STATE_DIR", .type = SET_STRING,
 	 .commands = CMD_ANY, .arg = "DIR", .help = "folder for journals and remembered store ids"},
+	{GLOBAL(identities), .key = "identities", .flag = "identity", .type = SET_LIST, .commands = CMD_OPEN, .arg = "FILE",
+	 .help = "key that opens encrypted backups; repeatable"},
+	{GLOBAL(identity), .key = "identity", .env = "DRTOOL_IDENTITY", .type = SET_SECRET, .secret = true,
+	 .help = "such a key itself"},
+	{GLOBAL(passphrase), .key = "passphrase", .env = "DRTOOL_PASSPHRASE", .type = SET_SECRET, .secret = true,
+	 .help = "for `encrypt_to: passphrase`, and for keys kept under one"},
 	SETTING_END,
 };
 
@@ -47,6 +54,10 @@ const struct setting source_rows[] = {
 	{SOURCE(cluster), .key = "cluster", .type = SET_STRING, .help = "name that stands for the identity of the server"},
 	{SOURCE(to), .key = "to", .type = SET_LIST, .help = "stores to write to (all)"},
 	{SOURCE(tags), .key = "tags", .type = SET_LIST, .help = "tags (K=V) of every backup"},
+	{SOURCE(encrypt_to), .key = "encrypt_to", .type = SET_LIST,
+	 .help = "public keys (age1...) that backups are encrypted for, or: passphrase"},
+	{SOURCE(private_manifest), .key = "private_manifest", .type = SET_BOOL,
+	 .help = "names of databases and tables are in the encrypted part only"},
 	{SOURCE(max_lag), .key = "max_lag", .type = SET_DURATION, .help = "a standby or replica further behind fails the backup"},
 	{SOURCE(max_duration), .key = "max_duration", .type = SET_DURATION, .help = "a backup that takes longer ends as failed"},
 	{SOURCE(shrink_limit), .key = "shrink_limit", .type = SET_INT, .def = "50", .min = 1, .max = 100,
