@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "core/log.h"
@@ -31,6 +32,43 @@ static bool ask(void *ctx, const char *question)
 	answer[n > 0 ? n : 0] = 0;
 	answer[strcspn(answer, "\r\n")] = 0;
 	return !strcasecmp(answer, "y") || !strcasecmp(answer, "yes");
+}
+
+/* One line from the terminal, without echo. A signal ends the wait, and the terminal is as before. */
+static enum status ask_secret(void *ctx, const char *question, char **text, struct error *err)
+{
+	struct cli *cli = ctx;
+	CLEANUP(buf_release) struct buf shown = BUF_INIT;
+	char line[1024];
+	struct termios was, quiet;
+	bool ready = false, echo = !tcgetattr(STDIN_FILENO, &was);
+
+	atomic_store(&cli->progress.paused, true);
+	log_visible(&shown, question);
+	fprintf(stderr, "%s%s", log_to_terminal() ? "\r\033[K" : "", buf_str(&shown));
+	fflush(stderr);
+	quiet = was;
+	quiet.c_lflag &= ~(tcflag_t)ECHO;
+	if (echo)
+		tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
+	enum status st = ST_OK;
+
+	while (!st && !ready)
+		st = run_poll(cli->run, STDIN_FILENO, POLLIN, DURATION_SECONDS(3600), &ready, err);
+	ssize_t n = ready ? read(STDIN_FILENO, line, sizeof(line) - 1) : 0;
+
+	if (echo)
+		tcsetattr(STDIN_FILENO, TCSAFLUSH, &was);
+	fputc('\n', stderr);
+	atomic_store(&cli->progress.paused, false);
+	line[n > 0 ? n : 0] = 0;
+	line[strcspn(line, "\r\n")] = 0;
+	if (!st && !*line)
+		st = error_set(err, ST_CONFIG, "no passphrase was given");
+	if (!st)
+		*text = xstrdup(line);
+	secure_zero(line, sizeof(line));
+	return st;
 }
 
 static void say(void *ctx, const char *line)
@@ -67,6 +105,7 @@ void cli_release(struct cli *cli)
 		secure_zero(cli->arg.item[i], strlen(cli->arg.item[i]));
 	strlist_release(&cli->arg);
 	notes_freep(&cli->env.notes);
+	seal_identities_freep(&cli->env.identities);
 	free(groups);
 	*cli = (struct cli)CLI_INIT;
 }
@@ -105,6 +144,7 @@ static enum status prepare(struct cli *cli, struct error *err)
 		return err->code;
 	cli->env.yes = cli->f.yes;
 	cli->env.ask = cli->on_terminal ? ask : NULL;
+	cli->env.ask_secret = cli->on_terminal ? ask_secret : NULL;
 	return ST_OK;
 }
 

@@ -12,6 +12,7 @@
 #include "core/settings.h"
 #include "drivers/driver.h"
 #include "gzip/gzip.h"
+#include "seal/seal.h"
 #include "storage/store.h"
 
 /* Settings of global scope; rows in rows.c. */
@@ -64,6 +65,9 @@ struct op_env {
 	bool yes;                   /* --yes */
 	/* Asks on the terminal; NULL where there is none. True: go on. */
 	bool (*ask)(void *ctx, const char *question);
+	/* Asks for a passphrase, which is not shown; *text is wiped by the caller. NULL where there is no terminal. */
+	enum status (*ask_secret)(void *ctx, const char *question, char **text, struct error *err);
+	struct seal_identities *identities; /* owned: op_identities; NULL until they are needed */
 	/* A line for people while the operation runs (what is about to happen); NULL: dropped. */
 	void (*say)(void *ctx, const char *line);
 	void *ctx;
@@ -71,6 +75,10 @@ struct op_env {
 /* ST_REFUSED where the answer is no, or where nobody can be asked and --yes is missing. */
 enum status op_confirm(struct op_env *env, const char *question, struct error *err) MUST_CHECK;
 void op_say(struct op_env *env, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* The keys that open sealed backups: those of --identity, of `identity` and, for what is sealed with one, `passphrase`. They are read when they are
+ * first asked for, and belong to env. That there is none is no failure. */
+enum status op_identities(struct op_env *env, const struct seal_identities **ids, struct error *err) MUST_CHECK;
 
 /* One outcome of several (a source, a store). */
 struct op_outcome {
