@@ -31,7 +31,7 @@ struct secret secret_copy(const struct secret *s)
 	};
 }
 
-static void wiped_release(struct buf *b)
+void wiped_release(struct buf *b)
 {
 	if (b->data)
 		secure_zero(b->data, b->cap);
@@ -63,8 +63,7 @@ static enum status read_file(const char *path, struct buf *to, struct error *err
 	return ST_OK;
 }
 
-/* Splits at blanks; quotes of either kind keep blanks, a backslash outside single quotes keeps the next byte. */
-static enum status split_words(const char *text, struct strlist *to, struct error *err)
+enum status command_words(const char *text, struct strlist *to, struct error *err)
 {
 	CLEANUP(buf_release) struct buf word = BUF_INIT;
 	bool in_word = false;
@@ -99,7 +98,7 @@ static enum status run_command(struct run *run, const char *command, struct buf 
 {
 	CLEANUP(strlist_release) struct strlist words = STRLIST_INIT;
 
-	if (split_words(command, &words, err))
+	if (command_words(command, &words, err))
 		return error_add(err, "secret: command");
 	const char **argv = xcalloc(words.len + 1, sizeof(*argv));
 

@@ -2,6 +2,7 @@
 #ifndef CORE_SECRET_H
 #define CORE_SECRET_H
 
+#include "util/buf.h"
 #include "util/run.h"
 
 /* One of: value (config, URL or environment), file, command. */
@@ -18,8 +19,12 @@ enum status secret_read(struct run *run, const struct secret *s, char **to, stru
 struct buf;
 enum status secret_read_all(struct run *run, const struct secret *s, struct buf *to, struct error *err) MUST_CHECK;
 void secret_text_release(char **text); /* overwrites and frees */
+void wiped_release(struct buf *b); /* as buf_release, and overwrites first */
 void secret_release(struct secret *s);
 struct secret secret_copy(const struct secret *s);
+/* The words of a command line, appended: split at blanks; quotes of either kind keep blanks, a backslash outside single quotes keeps the next byte.
+ * ST_CONFIG where there are none or a quote is open. */
+enum status command_words(const char *text, struct strlist *to, struct error *err) MUST_CHECK;
 /* A URL with its password (user:PASSWORD@) and secret query values replaced by nothing, for messages and manifests. Owned. */
 char *url_without_secrets(const char *url);
 

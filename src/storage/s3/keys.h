@@ -9,6 +9,7 @@
 #define STORAGE_S3_KEYS_H
 
 #include "core/secret.h"
+#include "core/tls_mode.h"
 
 struct s3_keys {
 	char *id, *secret;
@@ -24,6 +25,9 @@ struct s3_key_params {
 	struct secret access_key, secret_key, session_token;
 	const char *profile; /* NULL: AWS_PROFILE, else "default"; given here, the environment's keys and role are not looked at */
 	const char *region;  /* for STS; NULL: as s3_surroundings says */
+	/* For an STS that AWS_ENDPOINT_URL_STS or AWS_ENDPOINT_URL names; AWS' own is always verified. */
+	enum tls_mode tls;
+	const char *ca; /* NULL: as s3_surroundings says */
 };
 
 /* Any thread, several at once. */
