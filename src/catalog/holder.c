@@ -13,6 +13,8 @@
 #define NONCE 16
 #define BEAT_TIME DURATION_SECONDS(60)   /* that one heartbeat may take */
 #define RELEASE_TIME DURATION_SECONDS(10) /* that the thread gets to write "released" and end */
+#define WEAK_PUT DURATION_SECONDS(12)   /* without atomic conditions: from a look to the end of the write that relies on it */
+#define WEAK_PAUSE DURATION_SECONDS(10) /* twice after it: together longer than any such write of a rival may take */
 
 /* Freed by the last of the owner and the heartbeat thread, because a thread that hangs in a dead store outlives its owner. */
 struct holder {
@@ -27,6 +29,7 @@ struct holder {
 	unsigned refs;
 	bool busy, ended; /* busy: somebody writes the object */
 	bool lost;
+	bool alone;       /* nobody else writes the object */
 	bool remove;      /* delete the object after its release */
 	bool leave;       /* end without a release */
 	uint64_t beat;
@@ -117,14 +120,55 @@ static json_t *make_content(struct run *run, const struct holder_spec *spec, con
 
 /* ---- the object ---- */
 
-static enum status put_content(struct run *run, struct holder *h, const struct put_spec *spec, struct error *err)
+/* Whether the condition holds now. */
+static enum status look(struct run *run, struct storage *s, const struct put_spec *spec, struct error *err)
 {
+	struct storage_object o = {0};
+	bool there = !storage_stat(run, s, spec->key, &o, err);
+
+	if (err->code && err->code != ST_NOT_FOUND)
+		return err->code;
+	error_release(err);
+	if (spec->condition == PUT_ABSENT ? there : !there || strcmp(o.token, spec->token))
+		return error_set(err, ST_PRECONDITION, "%s was written by somebody else", spec->key);
+	return ST_OK;
+}
+
+/* *weak: the store has no atomic conditions. Then a rival's write between look and write is found by who reads the object again
+ * after two pauses: the last one who wrote has it. */
+static enum status is_weak(struct run *run, struct storage *s, bool *weak, struct error *err)
+{
+	uint32_t caps;
+
+	if (storage_caps(run, s, &caps, err))
+		return err->code;
+	*weak = !(caps & STORAGE_ABSENT) || !(caps & STORAGE_MATCHES);
+	return ST_OK;
+}
+
+static enum status put_if(struct run *run, struct storage *s, const struct put_spec *spec, const struct buf *b,
+			  struct storage_object *o, struct error *err)
+{
+	struct put_spec plain = {.key = spec->key};
+	bool weak = false;
+
+	if (spec->condition != PUT_ANY && is_weak(run, s, &weak, err))
+		return err->code;
+	if (!weak)
+		return storage_put_bytes(run, s, spec, b->data, b->len, o, err);
+	struct run soon = run_within(run, WEAK_PUT);
+	return look(&soon, s, spec, err) ? err->code : storage_put_bytes(&soon, s, &plain, b->data, b->len, o, err);
+}
+
+static enum status put_content(struct run *run, struct holder *h, const struct put_spec *given, struct error *err)
+{
+	const struct put_spec any = {.key = given->key}, *spec = h->alone ? &any : given;
 	CLEANUP(buf_release) struct buf b = BUF_INIT;
 	struct storage_object o;
 
 	js_set_u64(h->content, "beat", ++h->beat);
 	js_write(h->content, true, &b);
-	if (storage_put_bytes(run, &h->storage, spec, b.data, b.len, &o, err))
+	if (put_if(run, &h->storage, spec, &b, &o, err))
 		return err->code;
 	memcpy(h->token, o.token, sizeof h->token);
 	h->last_beat = run_mono(run);
@@ -212,7 +256,7 @@ static void write_released(struct holder *h)
 	struct error ignored = ERROR_INIT;
 
 	js_set_str(h->content, "state", "released");
-	if (put_content(&run, h, &spec, &ignored) || (h->remove && storage_delete(&run, &h->storage, h->key, h->token, &ignored)))
+	if (put_content(&run, h, &spec, &ignored) || (h->remove && storage_delete(&run, &h->storage, h->key, NULL, &ignored)))
 		error_release(&ignored);
 }
 
@@ -255,6 +299,25 @@ static enum status start_heartbeat(struct holder *h, struct error *err)
 	return err->code;
 }
 
+/* In a store without atomic conditions: is the object still ours after two pauses? */
+static enum status settle(struct run *run, struct holder *h, struct error *err)
+{
+	bool weak = false;
+
+	if (h->alone || is_weak(run, &h->storage, &weak, err) || !weak)
+		return err->code;
+	for (int i = 0; i < 2; i++) {
+		if (run_sleep(run, WEAK_PAUSE, err))
+			return err->code;
+		if (still_ours(run, h, err))
+			continue;
+		if (err->code && err->code != ST_NOT_FOUND && err->code != ST_BAD)
+			return err->code;
+		return error_set(err, ST_PRECONDITION, "%s was written by somebody else", h->key);
+	}
+	return ST_OK;
+}
+
 enum status holder_claim(struct run *run, const struct holder_spec *spec, struct holder **h, struct error *err)
 {
 	struct holder *n = xcalloc(1, sizeof *n);
@@ -263,6 +326,7 @@ enum status holder_claim(struct run *run, const struct holder_spec *spec, struct
 	n->owner = &spec->store->storage;
 	n->storage = (struct storage){.ops = n->owner->ops, .priv = n->owner->priv};
 	n->key = xstrdup(spec->key);
+	n->alone = spec->alone;
 	n->refs = 1;
 	mutex_init(&n->mutex);
 	cond_init(&n->moved);
@@ -270,6 +334,12 @@ enum status holder_claim(struct run *run, const struct holder_spec *spec, struct
 	n->content = make_content(run, spec, n->nonce);
 	n->run = (struct run){.cancel = cancel_new(NULL), .clock = run->clock};
 	if (put_content(run, n, &put, err)) {
+		holder_unref(n);
+		return err->code;
+	}
+	if (settle(run, n, err)) {
+		if (err->code != ST_PRECONDITION)
+			write_released(n);
 		holder_unref(n);
 		return err->code;
 	}
@@ -379,7 +449,7 @@ enum status holder_overwrite(struct run *run, struct store *s, const char *key, 
 	js_set_time(o, "since", run_now(run));
 	js_set_str(o, "nonce", nonce);
 	js_write(o, true, &b);
-	return storage_put_bytes(run, &s->storage, &spec, b.data, b.len, NULL, err);
+	return put_if(run, &s->storage, &spec, &b, NULL, err);
 }
 
 enum status store_clock(struct run *run, struct store *s, const char *source, struct instant *now, struct error *err)

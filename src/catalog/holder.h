@@ -15,8 +15,11 @@ struct holder_spec {
 	const char *backup; /* leases; else NULL */
 	enum put_condition condition;
 	const char *token;
+	bool alone; /* nobody else writes the key: there is no condition */
 };
-/* Puts the object and starts the heartbeat. ST_PRECONDITION: somebody else was first. */
+/* Puts the object and starts the heartbeat. ST_PRECONDITION: somebody else was first. Where the store has no atomic conditions
+ * (STORAGE_ABSENT, STORAGE_MATCHES) it looks, writes within 12 s, and reads its own token again after each of two pauses of 10 s:
+ * of those that wrote at once the last one has it. */
 enum status holder_claim(struct run *run, const struct holder_spec *spec, struct holder **h, struct error *err) MUST_CHECK;
 /* ST_LOCKED where somebody else wrote the object since. Beats where the last heartbeat is old. */
 enum status holder_check(struct run *run, struct holder *h, struct error *err) MUST_CHECK;

@@ -16,7 +16,7 @@ enum status lease_take(struct run *run, struct store *s, const char *source, con
 	CLEANUP(cstr_release) char *name = xasprintf("%s%s%s.json", run->run_id ? run->run_id : "", run->run_id ? "-" : "", random);
 	CLEANUP(cstr_release) char *key = catalog_key(source, "lease", name);
 	CLEANUP(cstr_release) char *what = xasprintf("reader of %s", backup);
-	const struct holder_spec spec = {.store = s, .key = key, .what = what, .backup = backup, .condition = PUT_ABSENT};
+	const struct holder_spec spec = {.store = s, .key = key, .what = what, .backup = backup, .alone = true};
 	struct holder *h;
 
 	if (holder_claim(run, &spec, &h, err))

@@ -4,7 +4,7 @@
  *	RULE               = [STORE@]OP[[KEYPART]]:WHEN:WHAT[:once]
  *
  * STORE    a part of the store's URL, where several stores are open (default: every store)
- * OP       open | write | finish | get | stat | list | delete | uncommitted | space
+ * OP       open | write | finish | get | stat | list | delete | uncommitted | space | caps
  * KEYPART  in brackets: only calls whose key (for list: prefix) contains it
  * WHEN     write: acts at the write that would pass WHEN bytes, counted over all writes of this store that the rule looks at; the
  *          part below WHEN is written. Others: acts at the WHENth call, from 1.
@@ -16,6 +16,7 @@
  *          flip                        get: one bit in the middle of what was read is other; write: of what is stored
  *          short                       get: ST_BAD, as if the object were cut there; write: the rest is silently dropped
  *          kill                        SIGKILL of the process
+ *          none                        caps: the store has no conditions, says so, and takes no heed of them (whatever WHEN is)
  * once     only that call; default: from then on
  *
  * Examples: write:1048576:ENOSPC   offsite@finish:1:EIO   get[.tar.gz]:3:flip:once   write[backup/]:50000000:stall */
@@ -28,10 +29,10 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
-enum op { OP_OPEN, OP_WRITE, OP_FINISH, OP_GET, OP_STAT, OP_LIST, OP_DELETE, OP_UNCOMMITTED, OP_SPACE, OPS };
-static const char *const op_names[OPS] = {"open", "write", "finish", "get", "stat", "list", "delete", "uncommitted", "space"};
+enum op { OP_OPEN, OP_WRITE, OP_FINISH, OP_GET, OP_STAT, OP_LIST, OP_DELETE, OP_UNCOMMITTED, OP_SPACE, OP_CAPS, OPS };
+static const char *const op_names[OPS] = {"open", "write", "finish", "get", "stat", "list", "delete", "uncommitted", "space", "caps"};
 
-enum what { W_ERRNO, W_UNREACHABLE, W_PRECONDITION, W_RETAINED, W_STALL, W_HANG, W_FLIP, W_SHORT, W_KILL };
+enum what { W_ERRNO, W_UNREACHABLE, W_PRECONDITION, W_RETAINED, W_STALL, W_HANG, W_FLIP, W_SHORT, W_KILL, W_NONE };
 static const struct {
 	const char *name;
 	enum what what;
@@ -49,6 +50,7 @@ static const struct {
 	{"flip", W_FLIP, 0},
 	{"short", W_SHORT, 0},
 	{"kill", W_KILL, 0},
+	{"none", W_NONE, 0},
 };
 
 #define RULES_MAX 16
@@ -181,6 +183,7 @@ static enum status act(struct run *run, const struct rule *r, const char *key, s
 		break;
 	case W_FLIP:
 	case W_SHORT:
+	case W_NONE:
 		break;
 	}
 	return ST_OK;
@@ -217,6 +220,14 @@ static enum status pass(struct run *run, struct fault *f, enum op op, const char
 	return r ? act(run, r, key, err) : ST_OK;
 }
 
+static bool unconditional(const struct fault *f)
+{
+	for (size_t i = 0; i < f->rules; i++)
+		if (f->rule[i].op == OP_CAPS)
+			return true;
+	return false;
+}
+
 static enum status fault_open(struct run *run UNUSED, void *priv UNUSED, const char *url UNUSED, const void *params UNUSED,
 			      struct error *err)
 {
@@ -239,7 +250,11 @@ static enum status fault_put_open(struct run *run, void *priv, const struct put_
 	struct fault *f = priv;
 	struct storage_put *inner;
 
-	if (pass(run, f, OP_OPEN, spec->key, err) || f->inner->put_open(run, f->inner_priv, spec, &inner, err))
+	struct put_spec passed = *spec;
+
+	if (unconditional(f))
+		passed.condition = PUT_ANY;
+	if (pass(run, f, OP_OPEN, spec->key, err) || f->inner->put_open(run, f->inner_priv, &passed, &inner, err))
 		return err->code;
 	struct fault_put *p = xcalloc(1, sizeof *p);
 	*p = (struct fault_put){.f = f, .inner = inner, .key = xstrdup(spec->key)};
@@ -340,7 +355,9 @@ static enum status fault_delete(struct run *run, void *priv, const char *key, co
 {
 	struct fault *f = priv;
 
-	return pass(run, f, OP_DELETE, key, err) ? err->code : f->inner->delete(run, f->inner_priv, key, token, err);
+	if (pass(run, f, OP_DELETE, key, err))
+		return err->code;
+	return f->inner->delete(run, f->inner_priv, key, unconditional(f) ? NULL : token, err);
 }
 
 static enum status fault_uncommitted(struct run *run, void *priv, const char *prefix, struct instant abort_older,
@@ -365,7 +382,11 @@ static enum status fault_caps(struct run *run, void *priv, uint32_t *caps, struc
 {
 	struct fault *f = priv;
 
-	return f->inner->caps_now(run, f->inner_priv, caps, err);
+	if (f->inner->caps_now && f->inner->caps_now(run, f->inner_priv, caps, err))
+		return err->code;
+	if (unconditional(f))
+		*caps &= ~(uint32_t)(STORAGE_ABSENT | STORAGE_MATCHES);
+	return ST_OK;
 }
 
 static char *fault_url(void *priv)
@@ -430,7 +451,7 @@ static void wrap_optional(struct storage_ops *t)
 	t->space = t->space ? fault_space : NULL;
 	t->versions = t->versions ? fault_versions : NULL;
 	t->version_delete = t->version_delete ? fault_version_delete : NULL;
-	t->caps_now = t->caps_now ? fault_caps : NULL;
+	t->caps_now = fault_caps;
 	t->url = t->url ? fault_url : NULL;
 	t->object_max = t->object_max ? fault_object_max : NULL;
 	t->retention = t->retention ? fault_retention : NULL;
