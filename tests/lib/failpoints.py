@@ -12,6 +12,7 @@ FLOWS = {
                "mongodb.snapshot", "mongodb.unit"],
     "locked backup": ["mysql.locked"],
     "backup with a log": ["mongodb.log."],
+    "backup to S3": ["s3."],
     "first": ["store.init."],
     "restore": ["load.", "restore.begun", "restore.loaded", "restore.finish.", "postgres.load.", "mysql.load.", "mongodb.load."],
     "replay": ["mongodb.replay."],

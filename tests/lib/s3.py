@@ -12,6 +12,7 @@ import shutil
 import ssl
 import subprocess
 import sys
+import time
 import urllib.parse
 import xml.etree.ElementTree
 
@@ -258,6 +259,24 @@ class Bucket:
         for number, data in enumerate(parts, 1):
             self.request("PUT", self._full(key), query={"partNumber": number, "uploadId": upload}, body=data)
         return upload
+
+    # versitygw's files: what is in parts lies below .sgwtmp of the bucket
+    def age_uploads(self, hours, only=None, parts=True):
+        """Uploads in parts, or the one of this id, began so long ago; and so did their parts."""
+        for folder in (self.server.dir / "data" / self.name / ".sgwtmp" / "multipart").glob("*/*"):
+            if only in (None, folder.name):
+                for part in folder.iterdir() if parts else ():
+                    self._age(part, hours)
+                self._age(folder, hours)
+
+    def age_objects(self, hours, under=""):
+        for key in self.keys(under):
+            self._age(self.server.dir / "data" / self.name / self._full(key), hours)
+
+    @staticmethod
+    def _age(path, hours):
+        when = time.time() - hours * 3600
+        os.utime(path, (when, when))
 
     def retention(self, key):
         """(mode, until), or None."""
