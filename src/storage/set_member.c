@@ -164,9 +164,20 @@ static enum status do_write(struct set_member *m, const struct store_block *b, s
 	return ST_OK;
 }
 
+/* The storage is at work, though no step ends. From any of its threads. */
+static void still_alive(void *ctx)
+{
+	struct set_member *m = ctx;
+
+	mutex_lock(&m->hub->mutex);
+	m->moved = run_mono(&m->run);
+	mutex_unlock(&m->hub->mutex);
+}
+
 static enum status do_begin(struct set_member *m, const struct step *s, struct error *err)
 {
-	const struct put_spec spec = {.key = s->key, .condition = PUT_ABSENT, .retain = true};
+	const struct put_spec spec = {.key = s->key, .condition = PUT_ABSENT, .retain = true, .bulk = true,
+				      .alive = still_alive, .alive_ctx = m};
 
 	free(m->key);
 	m->key = xstrdup(s->key);

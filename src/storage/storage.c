@@ -3,9 +3,10 @@
 
 #include "core/secret.h"
 #include "storage/local/local.h"
+#include "storage/s3/s3.h"
 #include "util/utf8.h"
 
-const struct storage_ops *const storages[] = {&storage_local, NULL};
+const struct storage_ops *const storages[] = {&storage_local, &storage_s3, NULL};
 
 void storage_object_release(struct storage_object *o)
 {

@@ -4,7 +4,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/url.h"
 #include "storage/local/local.h"
+#include "storage/s3/s3.h"
+#include "tests/conformance/s3_server.h"
 #include "util/fs.h"
 #include "util/thread.h"
 
@@ -14,6 +17,7 @@ struct fixture {
 	/* Opens the same store once more. */
 	void (*open)(struct fixture *f, struct storage *s);
 	char *url;
+	size_t part; /* a put sends nothing before it has more than this */
 };
 
 static void open_local(struct fixture *f, struct storage *s)
@@ -22,6 +26,29 @@ static void open_local(struct fixture *f, struct storage *s)
 	struct error err = ERROR_INIT;
 
 	CHECK_OK(storage_open(&f->run, &storage_local, f->url, &params, s, &err), err);
+}
+
+/* The options of the URL are settings of the store, as the command line has it. */
+static void open_s3(struct fixture *f, struct storage *s)
+{
+	CLEANUP(url_release) struct url u = URL_INIT;
+	struct s3_params params = {0};
+	struct error err = ERROR_INIT;
+
+	CHECK_OK(settings_defaults(storage_s3.settings, &params, &err), err);
+	CHECK_OK(url_parse(f->url, &u, &err), err);
+	for (size_t i = 0; i < u.params; i++) {
+		const struct setting *row = setting_find(storage_s3.settings, SCOPE_STORE, u.param[i].key, NULL);
+
+		CHECK(row);
+		CHECK_OK(setting_parse(row, u.param[i].value, &params, &err), err);
+	}
+	const size_t params_n = u.params;
+	u.params = 0;
+	CLEANUP(cstr_release) char *bare = url_print(&u, false);
+	u.params = params_n;
+	CHECK_OK(storage_open(&f->run, &storage_s3, bare, &params, s, &err), err);
+	settings_release(storage_s3.settings, &params);
 }
 
 #ifdef DRTOOL_TEST
@@ -145,6 +172,18 @@ static void listings_come_in_byte_order(struct fixture *f)
 	expect_listing(f, "", "b", "");
 }
 
+/* Enough that the store has seen some of it. */
+static void write_some(struct fixture *f, struct storage_put *p)
+{
+	CLEANUP(cstr_release) char *block = xcalloc(1, f->part + 1);
+	struct error err = ERROR_INIT;
+
+	memset(block, 'a', f->part);
+	if (f->part)
+		CHECK_OK(f->s.ops->put_write(&f->run, p, block, f->part, &err), err);
+	CHECK_OK(f->s.ops->put_write(&f->run, p, "abc", 3, &err), err);
+}
+
 static void an_unfinished_put_is_not_visible(struct fixture *f)
 {
 	CLEANUP(storage_objects_release) struct storage_objects l = STORAGE_OBJECTS_INIT;
@@ -154,7 +193,7 @@ static void an_unfinished_put_is_not_visible(struct fixture *f)
 	const struct put_spec spec = {.key = "x/new"};
 
 	CHECK_OK(storage_put_open(&f->run, &f->s, &spec, &p, &err), err);
-	CHECK_OK(f->s.ops->put_write(&f->run, p, "abc", 3, &err), err);
+	write_some(f, p);
 	expect_listing(f, "", NULL, "");
 	CHECK_ERR(storage_stat(&f->run, &f->s, "x/new", &o, &err), err, ST_NOT_FOUND, "");
 	CHECK_OK(storage_uncommitted(&f->run, &f->s, "x/", INSTANT_NONE, &l, &err), err);
@@ -164,7 +203,10 @@ static void an_unfinished_put_is_not_visible(struct fixture *f)
 	f->s.ops->put_abort(q);
 	f->s.ops->put_abort(NULL);
 	CHECK_OK(f->s.ops->put_finish(&f->run, p, &o, &err), err);
-	expect(f, "x/new", "abc");
+	CHECK_INT(o.size, f->part + 3);
+	char end[4] = "";
+	CHECK_OK(storage_get(&f->run, &f->s, "x/new", f->part, end, 3, &err), err);
+	CHECK_STR(end, "abc");
 	storage_objects_release(&l);
 	CHECK_OK(storage_uncommitted(&f->run, &f->s, "", INSTANT_NONE, &l, &err), err);
 	CHECK_INT(l.len, 0);
@@ -179,9 +221,10 @@ static void old_unfinished_puts_are_removed(struct fixture *f)
 	pid_t pid = fork();
 
 	if (!pid) {
-		if (!storage_put_open(&f->run, &f->s, &spec, &p, &err))
-			_exit(0); /* leaves it as a crash would */
-		_exit(1);
+		if (storage_put_open(&f->run, &f->s, &spec, &p, &err))
+			_exit(1);
+		write_some(f, p);
+		_exit(0); /* leaves it as a crash would */
 	}
 	waitpid(pid, NULL, 0);
 	CHECK_OK(storage_uncommitted(&f->run, &f->s, "x", (struct instant){1}, &l, &err), err);
@@ -388,13 +431,15 @@ static const struct {
 	CASE(a_failing_listener_ends_a_listing),
 };
 
-static void run_cases(void (*open)(struct fixture *f, struct storage *s), const struct storage_ops *ops)
+/* Each case has a store of its own, by its name in the URL. */
+static void run_cases(void (*open)(struct fixture *f, struct storage *s), const struct storage_ops *ops, const char *before, const char *after)
 {
 	struct error err = ERROR_INIT;
 
 	CHECK_OK(storage_check(ops, &err), err);
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct fixture f = {.run = RUN_INIT, .open = open, .url = xasprintf("file://%s/%s", test_dir(), cases[i].name)};
+		struct fixture f = {.run = RUN_INIT, .open = open, .part = ops->part_size,
+				    .url = xasprintf("%s/%s%s", before, cases[i].name, after)};
 
 		open(&f, &f.s);
 		cases[i].fn(&f);
@@ -403,14 +448,48 @@ static void run_cases(void (*open)(struct fixture *f, struct storage *s), const 
 	}
 }
 
+static void run_local(void (*open)(struct fixture *f, struct storage *s))
+{
+	CLEANUP(cstr_release) char *before = xasprintf("file://%s", test_dir());
+
+	run_cases(open, &storage_local, before, "");
+}
+
 TEST("the local storage keeps the contract of storages")
 {
-	run_cases(open_local, &storage_local);
+	run_local(open_local);
+}
+
+static void run_s3(bool moto, const char *options)
+{
+	CLEANUP(s3_test_server_release) struct s3_test_server server;
+
+	s3_test_server_share(&server, moto);
+	CLEANUP(cstr_release) char *url = s3_test_bucket(&server, options);
+	char *query = strchr(url, '?');
+	*query = 0;
+	CLEANUP(cstr_release) char *after = xasprintf("?%s&retry=5s", query + 1);
+	run_cases(open_s3, &storage_s3, url, after);
+}
+
+TEST("S3 keeps the contract of storages on versitygw")
+{
+	run_s3(false, NULL);
+}
+
+TEST("S3 keeps the contract of storages on versitygw where a bucket keeps versions")
+{
+	run_s3(false, "versions");
+}
+
+TEST("S3 keeps the contract of storages on moto")
+{
+	run_s3(true, NULL);
 }
 
 #ifdef DRTOOL_TEST
 TEST("the fault wrapper without rules keeps the contract of storages")
 {
-	run_cases(open_wrapped, &storage_local);
+	run_local(open_wrapped);
 }
 #endif
