@@ -193,6 +193,8 @@ static enum status exchange(struct http_exchange *x, struct error *err)
 		return error_set(err, ST_IO, "%s: libcurl does not take the request", x->where);
 	drive(x, err);
 	CURLcode code = err->code ? CURLE_OK : outcome(x);
+	if (!code && !err->code && !x->headers_end) /* which curl takes for an answer all the same */
+		code = CURLE_PARTIAL_FILE;
 	if (code)
 		http_failure(x, code, err);
 	curl_multi_remove_handle(x->link->multi, x->link->easy);

@@ -106,8 +106,8 @@ static enum status no_handshake(const struct http_exchange *x, struct error *err
 {
 	if (x->link->verdict.number != X509_V_OK)
 		return not_trusted(x, err);
-	/* So curl says where the connection ended, and TLS itself found nothing wrong. */
-	if (strstr(x->text, "in connection to"))
+	/* Else TLS itself found something wrong: so begins what OpenSSL says. */
+	if (!strstr(x->text, "error:"))
 		return may_pass(x, "the connection broke while TLS was begun", err);
 	error_set(err, ST_TLS, "%s: the server and drtool find no common form of TLS", x->where);
 	if (strstr(x->text, "wrong version number") || strstr(x->text, "packet length too long") || strstr(x->text, "http request"))

@@ -29,6 +29,7 @@ struct http_exchange {
 	size_t body_at, header_bytes;
 	struct instant moved;     /* when the last byte went either way */
 	bool connected;
+	bool headers_end;         /* the line after the last header came */
 	bool too_long;            /* more came than was asked for */
 	bool cut;                 /* of an answer that is an error only the beginning was taken */
 	char text[CURL_ERROR_SIZE]; /* curl's own words */

@@ -61,6 +61,7 @@ static size_t take_header(char *line, size_t size, size_t count, void *ctx)
 		CLEANUP(cstr_release) char *copy = xstrndup(line, n);
 
 		begin_answer(x->a, copy, n);
+		x->headers_end = false;
 	}
 	x->header_bytes += n;
 	if (x->header_bytes > HTTP_HEADERS_MAX) {
@@ -69,6 +70,8 @@ static size_t take_header(char *line, size_t size, size_t count, void *ctx)
 	}
 	if (n > 5 && memcmp(line, "HTTP/", 5))
 		http_headers_add_line(&x->a->headers, line, n);
+	if (*line == '\r' || *line == '\n')
+		x->headers_end = true;
 	return n;
 }
 
