@@ -58,7 +58,7 @@ static enum status look_at_versions(struct run *run, struct s3 *s, struct error 
 		if (err->code != ST_DENIED && err->code != ST_IO && err->code != ST_NOT_FOUND)
 			return err->code;
 		error_release(err);
-	} else if (s3_xml_one(buf_str(&a.body), a.body.len, "/VersioningConfiguration/Status", &state, err)) {
+	} else if (s3_xml_one(buf_str(&a.body), a.body.len, "Status", &state, err)) {
 		error_release(err);
 	}
 	s->versions = state && (!strcmp(state, "Enabled") || !strcmp(state, "Suspended")) ? S3_YES : S3_NO;
@@ -95,7 +95,7 @@ static bool can_lock(struct run *run, struct s3 *s)
 	const struct s3_request q = {.method = "GET", .doing = "look at its object lock", .param = &param, .params = 1};
 
 	return !s3_send(run, s, &q, &a, &ignored) &&
-	       !s3_xml_one(buf_str(&a.body), a.body.len, "/ObjectLockConfiguration/ObjectLockEnabled", &state, &ignored) && state &&
+	       !s3_xml_one(buf_str(&a.body), a.body.len, "ObjectLockEnabled", &state, &ignored) && state &&
 	       !strcmp(state, "Enabled");
 }
 

@@ -107,15 +107,15 @@ static enum status on_result(void *ctx, const char *path, const char *text, stru
 {
 	struct outcome *o = ctx;
 
-	if (!strcmp(path, "/DeleteResult/Error/Key"))
+	if (!strcmp(path, "Error/Key"))
 		keep_text(&o->key, text);
-	else if (!strcmp(path, "/DeleteResult/Error/VersionId"))
+	else if (!strcmp(path, "Error/VersionId"))
 		keep_text(&o->version, text);
-	else if (!strcmp(path, "/DeleteResult/Error/Code"))
+	else if (!strcmp(path, "Error/Code"))
 		keep_text(&o->code, text);
-	else if (!strcmp(path, "/DeleteResult/Error/Message"))
+	else if (!strcmp(path, "Error/Message"))
 		keep_text(&o->message, text);
-	else if (!strcmp(path, "/DeleteResult/Error")) {
+	else if (!strcmp(path, "Error")) {
 		one_refused(o);
 		cstr_release(&o->key);
 		cstr_release(&o->version);
@@ -162,7 +162,7 @@ static enum status delete_batch(struct run *run, struct s3 *s, struct doomed *it
 				     .body = body.data, .n = body.len, .sha = &sha, .max = ANSWER_MAX};
 	if (s3_send(run, s, &q, &a, err))
 		return err->code;
-	enum status st = a.body.len ? s3_xml_read(a.body.data, a.body.len, "DeleteResult", on_result, &o, err) : ST_OK;
+	enum status st = a.body.len ? s3_xml_read(a.body.data, a.body.len, "Delete", on_result, &o, err) : ST_OK;
 	free(o.key);
 	free(o.version);
 	free(o.code);

@@ -157,7 +157,7 @@ static enum status create(struct run *run, struct s3_upload *u, struct error *er
 	s3_put_describe(run, u->s, u->facts, &headers);
 	http_headers_add(&headers, "x-amz-checksum-algorithm", "SHA256");
 	if (failpoint("s3.upload.before", err) || s3_send(run, u->s, &q, &a, err) ||
-	    s3_xml_one(buf_str(&a.body), a.body.len, "/InitiateMultipartUploadResult/UploadId", &u->id, err))
+	    s3_xml_one(buf_str(&a.body), a.body.len, "UploadId", &u->id, err))
 		return err->code;
 	if (!u->id || !*u->id)
 		return error_set(err, ST_IO, "%s: the store begins an upload without an id", u->facts->key);
@@ -294,8 +294,8 @@ static enum status read_completion(const struct s3_upload *u, const struct http_
 		err->retry = true;
 		return err->code;
 	}
-	if (s3_xml_one(buf_str(&a->body), a->body.len, "/CompleteMultipartUploadResult/ETag", &etag, err) ||
-	    s3_xml_one(buf_str(&a->body), a->body.len, "/CompleteMultipartUploadResult/ChecksumSHA256", sum, err))
+	if (s3_xml_one(buf_str(&a->body), a->body.len, "ETag", &etag, err) ||
+	    s3_xml_one(buf_str(&a->body), a->body.len, "ChecksumSHA256", sum, err))
 		return err->code;
 	return etag ? ST_OK : error_set(err, ST_IO, "%s: the store finishes the upload without an ETag", u->facts->key);
 }

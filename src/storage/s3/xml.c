@@ -36,12 +36,12 @@ static void on_start(void *ctx, const char *name, const char **attributes UNUSED
 		stop(r, "it is too deep");
 		return;
 	}
-	if (!r->depth && r->root && strcmp(name, r->root)) {
+	if (!r->depth && r->root && strncmp(name, r->root, strlen(r->root))) {
 		stop(r, "it is not the answer to what was asked");
 		return;
 	}
-	buf_putc(&r->path, '/');
-	buf_puts(&r->path, name);
+	if (r->depth)
+		buf_printf(&r->path, "%s%s", r->depth > 1 ? "/" : "", name);
 	buf_clear(&r->text[r->depth++]);
 }
 
@@ -63,11 +63,14 @@ static void on_end(void *ctx, const char *name UNUSED)
 
 	if (r->err->code)
 		return;
-	if (r->fn(r->ctx, buf_str(&r->path), buf_str(&r->text[--r->depth]), r->err)) {
+	if (!--r->depth)
+		return;
+	if (r->fn(r->ctx, r->path.data, buf_str(&r->text[r->depth]), r->err)) {
 		stop(r, "");
 		return;
 	}
-	r->path.len = (size_t)(strrchr(r->path.data, '/') - r->path.data);
+	const char *slash = strrchr(r->path.data, '/');
+	r->path.len = slash ? (size_t)(slash - r->path.data) : 0;
 	r->path.data[r->path.len] = 0;
 }
 
@@ -124,18 +127,17 @@ void s3_token(const char *etag, char to[STORAGE_TOKEN])
 	snprintf(to, STORAGE_TOKEN, "%.*s", (int)min_size(n, STORAGE_TOKEN - 1), etag);
 }
 
-/* The last part of a path. */
-static const char *leaf(const char *path) { return strrchr(path, '/') + 1; }
-
 static enum status on_fault(void *ctx, const char *path, const char *text, struct error *err UNUSED)
 {
 	struct s3_fault *f = ctx;
 
-	if (!strcmp(path, "/Error/Code") || !strcmp(path, "/ErrorResponse/Error/Code"))
+	/* STS puts the error one deeper. */
+	path += strncmp(path, "Error/", 6) ? 0 : 6;
+	if (!strcmp(path, "Code"))
 		snprintf(f->code, sizeof f->code, "%s", text);
-	else if (!strcmp(path, "/Error/Message") || !strcmp(path, "/ErrorResponse/Error/Message"))
+	else if (!strcmp(path, "Message"))
 		snprintf(f->message, sizeof f->message, "%s", text);
-	else if (!strcmp(path, "/Error/Region"))
+	else if (!strcmp(path, "Region"))
 		snprintf(f->region, sizeof f->region, "%s", text);
 	return ST_OK;
 }
@@ -245,29 +247,26 @@ static enum status on_page(void *ctx, const char *path, const char *text, struct
 {
 	static const char *const items[] = {"Contents", "Version", "DeleteMarker", "Upload"};
 	struct page_reader *r = ctx;
-	const char *name = leaf(path), *slash = strchr(path + 1, '/'), *inner = slash ? strchr(slash + 1, '/') : NULL;
+	const char *slash = strchr(path, '/');
+	size_t n = slash ? (size_t)(slash - path) : strlen(path);
 
-	for (size_t i = 0; slash && i < ARRAY_LEN(items); i++) {
-		size_t n = strlen(items[i]);
-
-		if (strncmp(slash + 1, items[i], n) || (slash[1 + n] && slash[1 + n] != '/'))
+	for (size_t i = 0; i < ARRAY_LEN(items); i++) {
+		if (strncmp(path, items[i], n) || items[i][n])
 			continue;
-		if (inner)
-			return strchr(inner + 1, '/') ? ST_OK : on_item(r, name, text, err);
+		if (slash)
+			return strchr(slash + 1, '/') ? ST_OK : on_item(r, slash + 1, text, err);
 		if (!r->now.key)
 			return error_set(err, ST_BAD, "an answer of the store lists something without a name");
-		item_add(r, !strcmp(name, "DeleteMarker"));
+		item_add(r, !strcmp(path, "DeleteMarker"));
 		return ST_OK;
 	}
-	if (inner || !slash)
-		return ST_OK;
-	if (!strcmp(name, "IsTruncated"))
+	if (!strcmp(path, "IsTruncated"))
 		r->page->more = !strcmp(text, "true");
-	else if (!strcmp(name, "EncodingType"))
+	else if (!strcmp(path, "EncodingType"))
 		r->url_encoded = !strcmp(text, "url");
-	else if (!strcmp(name, "NextContinuationToken") || !strcmp(name, "NextKeyMarker"))
+	else if (!strcmp(path, "NextContinuationToken") || !strcmp(path, "NextKeyMarker"))
 		replace(&r->page->next, text);
-	else if (!strcmp(name, "NextVersionIdMarker") || !strcmp(name, "NextUploadIdMarker"))
+	else if (!strcmp(path, "NextVersionIdMarker") || !strcmp(path, "NextUploadIdMarker"))
 		replace(&r->page->next_id, text);
 	return ST_OK;
 }
@@ -276,7 +275,7 @@ enum status s3_page_read(const char *text, size_t n, struct s3_page *p, struct e
 {
 	struct page_reader r = {.page = p};
 
-	enum status st = s3_xml_read(text, n, NULL, on_page, &r, err);
+	enum status st = s3_xml_read(text, n, "List", on_page, &r, err);
 	free(r.now.key);
 	free(r.now.id);
 	free(r.token);
@@ -300,15 +299,15 @@ static enum status on_parts(void *ctx, const char *path, const char *text, struc
 	struct instant modified;
 	uint64_t size;
 
-	if (!strcmp(path, "/ListPartsResult/IsTruncated")) {
+	if (!strcmp(path, "IsTruncated")) {
 		p->more = !strcmp(text, "true");
-	} else if (!strcmp(path, "/ListPartsResult/NextPartNumberMarker")) {
+	} else if (!strcmp(path, "NextPartNumberMarker")) {
 		snprintf(p->next, sizeof p->next, "%s", text);
-	} else if (!strcmp(path, "/ListPartsResult/Part/Size")) {
+	} else if (!strcmp(path, "Part/Size")) {
 		if (to_size(text, &size, err))
 			return err->code;
 		p->size += size;
-	} else if (!strcmp(path, "/ListPartsResult/Part/LastModified")) {
+	} else if (!strcmp(path, "Part/LastModified")) {
 		if (to_time(text, &modified, err))
 			return err->code;
 		if (modified.us > p->modified.us)
@@ -320,7 +319,7 @@ static enum status on_parts(void *ctx, const char *path, const char *text, struc
 enum status s3_parts_read(const char *text, size_t n, struct s3_parts *p, struct error *err)
 {
 	*p = (struct s3_parts){0};
-	return s3_xml_read(text, n, "ListPartsResult", on_parts, p, err);
+	return s3_xml_read(text, n, "ListParts", on_parts, p, err);
 }
 
 struct one {

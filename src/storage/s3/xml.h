@@ -4,9 +4,10 @@
 
 #include "storage/storage.h"
 
-/* At the end of each element: its path ("/ListBucketResult/Contents/Key", without name spaces) and its own text. */
+/* At the end of each element but the outermost: its path below that one ("Contents/Key", without name spaces) and its own text. */
 typedef enum status s3_xml_fn(void *ctx, const char *path, const char *text, struct error *err);
-/* ST_BAD where the text is no XML, declares a document type, is deeper than anything S3 answers, or does not begin with an element `root` (NULL: any). */
+/* ST_BAD where the text is no XML, declares a document type, is deeper than anything S3 answers, or whose outermost element's name does not
+ * begin with `root` (NULL: any; servers differ in its end). */
 enum status s3_xml_read(const char *text, size_t n, const char *root, s3_xml_fn *fn, void *ctx, struct error *err) MUST_CHECK;
 
 /* What went wrong, as the server says it. Empty where it does not. */
@@ -36,7 +37,7 @@ struct s3_parts {
 };
 enum status s3_parts_read(const char *text, size_t n, struct s3_parts *p, struct error *err) MUST_CHECK;
 
-/* The text of the one element of this path, owned; NULL: not there. */
+/* The text of the one element of this path, owned; NULL: not there. As s3_xml_read. */
 enum status s3_xml_one(const char *text, size_t n, const char *path, char **to, struct error *err) MUST_CHECK;
 /* Without the quotes that ETags come in. */
 void s3_token(const char *etag, char to[STORAGE_TOKEN]);
