@@ -168,13 +168,12 @@ static enum status apply_mark(void *ctx, struct bulk_object *o, struct error *er
 	return ST_OK;
 }
 
-/* one: the only backup in the catalog, nothing is kept of its marks; NULL: those of all. */
-static enum status read_marks(struct look *k, const struct mark_kind *kind, const char *one, struct error *err)
+/* copies: of the whole catalog, not of a few ids that must be looked up in the store itself. */
+static enum status read_marks(struct look *k, const struct mark_kind *kind, bool copies, struct error *err)
 {
-	CLEANUP(cstr_release) char *folder = catalog_key(k->source, kind->folder, "");
-	CLEANUP(cstr_release) char *prefix = xasprintf("%s%s", folder, one ? one : "");
-	struct marks m = {.look = k, .kind = kind, .prefix = strlen(folder)};
-	const struct bulk_spec spec = {.prefix = prefix, .source = k->source, .folder = one ? NULL : kind->folder,
+	CLEANUP(cstr_release) char *prefix = catalog_key(k->source, kind->folder, "");
+	struct marks m = {.look = k, .kind = kind, .prefix = strlen(prefix)};
+	const struct bulk_spec spec = {.prefix = prefix, .source = k->source, .folder = copies ? kind->folder : NULL,
 				       .by_time = k->by_time, .max = MARK_MAX, .wanted = is_mark, .fn = apply_mark, .ctx = &m};
 
 	return bulk_read(k->run, k->store, &spec, err);
@@ -290,16 +289,19 @@ static enum status read_proofs(struct look *k, struct error *err)
 
 static const struct mark_kind accepts = {"accept", apply_accept}, pins = {"pin", apply_pin};
 
-enum status catalog_pinned(struct run *run, struct store *s, const char *source, const char *id, bool *pinned, struct error *err)
+enum status catalog_pinned(struct run *run, struct store *s, const char *source, const struct strlist *ids, struct strlist *pinned,
+			   struct error *err)
 {
-	struct catalog_backup b = {0};
-	struct catalog one = {.backup = &b, .backups = 1};
-	struct look k = {.run = run, .store = s, .source = source, .c = &one};
+	struct catalog asked = {.backup = xcalloc(ids->len + 1, sizeof *asked.backup), .backups = ids->len};
+	struct look k = {.run = run, .store = s, .source = source, .c = &asked};
 
-	snprintf(b.manifest.id, sizeof b.manifest.id, "%s", id);
-	enum status st = read_marks(&k, &pins, id, err);
-	*pinned = b.pins > 0;
-	backup_release(&b);
+	for (size_t i = 0; i < ids->len; i++)
+		snprintf(asked.backup[i].manifest.id, sizeof asked.backup[i].manifest.id, "%s", ids->item[i]);
+	enum status st = read_marks(&k, &pins, false, err);
+	for (size_t i = 0; !st && i < ids->len; i++)
+		if (asked.backup[i].pins)
+			strlist_add(pinned, ids->item[i]);
+	catalog_release(&asked);
 	return st;
 }
 
@@ -308,7 +310,7 @@ static enum status read_all(struct look *k, struct catalog *c, struct error *err
 	struct catalog read = CATALOG_INIT;
 
 	k->c = &read;
-	if (read_manifests(k, err) || read_marks(k, &accepts, NULL, err) || read_marks(k, &pins, NULL, err) ||
+	if (read_manifests(k, err) || read_marks(k, &accepts, true, err) || read_marks(k, &pins, true, err) ||
 	    read_proofs(k, err)) {
 		catalog_release(&read);
 		return error_add(err, "cannot read what store %s has of %s", k->store->name, k->source);

@@ -48,8 +48,9 @@ enum status catalog_look(struct run *run, struct store *s, const char *source, s
  * not what the copy was, all copies of the source are forgotten, and another catalog_read tells what there is. */
 enum status catalog_confirm(struct run *run, struct store *s, const char *source, const char *id, struct error *err) MUST_CHECK;
 void catalog_release(struct catalog *c);
-/* Whether a pin of this backup is in force now. */
-enum status catalog_pinned(struct run *run, struct store *s, const char *source, const char *id, bool *pinned, struct error *err) MUST_CHECK;
+/* Adds those of the ids (ascending) that a pin holds now. */
+enum status catalog_pinned(struct run *run, struct store *s, const char *source, const struct strlist *ids, struct strlist *pinned,
+			   struct error *err) MUST_CHECK;
 /* Names of sources in the store. */
 enum status catalog_sources(struct run *run, struct store *s, struct strlist *to, struct error *err) MUST_CHECK;
 

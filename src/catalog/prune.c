@@ -1,9 +1,13 @@
 #include "catalog/prune.h"
 
 #include "catalog/evidence.h"
+#include "catalog/hidden.h"
+#include "catalog/remove.h"
 #include "util/failpoint.h"
 
 #define ABANDONED_AGE DURATION_SECONDS(86400)
+#define BACKUP_BATCH 100 /* backups whose manifests are deleted at once, where the store can */
+#define VOLUME_BATCH 200
 
 /* An object in the source's backup folder. */
 struct part {
@@ -227,71 +231,108 @@ static void fill_result(const struct plan *p, struct prune_result *r)
 		strlist_add(&r->unreadable, p->catalog.unreadable[i].key);
 }
 
-/* One delete, after proof that the lock is still ours. *retained gets the store's words; owned. */
-static enum status delete_object(struct run *run, const struct prune_input *in, const char *key, char **retained, struct error *err)
+/* Deletes, after proof that the lock is still ours. What the store retains says so in r; other failures end it. */
+static enum status delete_objects(struct run *run, const struct prune_input *in, struct removal *r, size_t n, struct error *err)
 {
-	*retained = NULL;
+	if (!n)
+		return ST_OK;
 	if (lock_still_held(run, in->lock, err) || failpoint("prune.delete.before", err))
 		return err->code;
-	if (!storage_delete(run, &in->store->storage, key, NULL, err))
-		return ST_OK;
-	if (err->code == ST_RETAINED)
-		*retained = xstrdup(error_text(err));
-	else if (err->code != ST_NOT_FOUND)
+	return objects_remove(run, &in->store->storage, r, n, err);
+}
+
+/* Looked at again: a restore may have begun since the decision, or somebody may have pinned them. Takes those that are needed
+ * out of b. */
+static enum status leave_needed(struct run *run, const struct prune_input *in, struct prune_backup **b, size_t *n, struct error *err)
+{
+	CLEANUP(strlist_release) struct strlist leased = STRLIST_INIT, ids = STRLIST_INIT, pinned = STRLIST_INIT;
+	size_t left = 0;
+
+	for (size_t i = 0; i < *n; i++)
+		strlist_add(&ids, b[i]->id);
+	if (lease_list(run, in->store, in->source, &leased, err) ||
+	    catalog_pinned(run, in->store, in->source, &ids, &pinned, err))
 		return err->code;
-	error_release(err);
+	for (size_t i = 0; i < *n; i++) {
+		const char *needed = strlist_has(&leased, b[i]->id) ? "leased" : strlist_has(&pinned, b[i]->id) ? "pinned" : NULL;
+
+		if (needed) {
+			b[i]->action = PRUNE_KEPT;
+			strlist_add(&b[i]->reasons, needed);
+		} else {
+			b[left++] = b[i];
+		}
+	}
+	*n = left;
 	return ST_OK;
 }
 
-/* Looked at again: a restore may have begun since the decision, or somebody may have pinned it. *why NULL: no. */
-static enum status why_needed(struct run *run, const struct prune_input *in, const char *id, const char **why, struct error *err)
+/* Volumes of backups whose manifest is gone. */
+static enum status remove_volumes(struct run *run, const struct prune_input *in, const struct plan *p, struct prune_result *r,
+				  const struct prune_backup *b, struct error *err)
 {
-	CLEANUP(strlist_release) struct strlist leased = STRLIST_INIT;
-	bool pinned = false;
+	struct removal removal[VOLUME_BATCH] = {0};
+	size_t n = 0, batch = removal_batch(&in->store->storage);
 
-	if (lease_list(run, in->store, in->source, &leased, err) || catalog_pinned(run, in->store, in->source, id, &pinned, err))
-		return err->code;
-	*why = strlist_has(&leased, id) ? "leased" : pinned ? "pinned" : NULL;
-	return ST_OK;
-}
+	for (size_t i = 0; i <= p->parts; i++) {
+		bool more = i < p->parts;
 
-static enum status remove_backup(struct run *run, const struct prune_input *in, const struct plan *p, struct prune_result *r,
-				 struct prune_backup *b, struct error *err)
-{
-	CLEANUP(cstr_release) char *name = xasprintf("%s.json", b->id);
-	CLEANUP(cstr_release) char *key = catalog_key(in->source, "backup", name);
-	const char *needed = NULL;
-
-	if (why_needed(run, in, b->id, &needed, err))
-		return err->code;
-	if (needed) {
-		b->action = PRUNE_KEPT;
-		strlist_add(&b->reasons, needed);
-		return ST_OK;
-	}
-	if (delete_object(run, in, key, &b->until, err))
-		return err->code;
-	if (b->until) {
-		b->action = PRUNE_RETAINED;
-		r->retained++;
-		return ST_OK; /* while the manifest stays, so does the archive */
-	}
-	b->action = PRUNE_REMOVED;
-	r->removed++;
-	if (failpoint("prune.manifest.deleted", err))
-		return err->code;
-	for (size_t i = 0; i < p->parts; i++) {
-		CLEANUP(cstr_release) char *retained = NULL;
-
-		if (strcmp(p->part[i].id, b->id) || p->part[i].manifest)
+		if (more && !strcmp(p->part[i].id, b->id) && !p->part[i].manifest)
+			removal[n++] = (struct removal){.key = p->part[i].key, .size = p->part[i].size};
+		if (more && n < min_size(batch, VOLUME_BATCH))
 			continue;
-		if (delete_object(run, in, p->part[i].key, &retained, err))
-			return err->code;
-		if (retained)
-			strlist_take(&r->notes, xasprintf("a volume without a manifest stays for now: %s", retained));
-		else
-			r->freed += p->part[i].size;
+		enum status st = delete_objects(run, in, removal, n, err);
+		for (size_t k = 0; k < n; k++) {
+			if (removal[k].retained)
+				strlist_take(&r->notes, xasprintf("a volume without a manifest stays for now: %s",
+								  removal[k].retained));
+			r->freed += removal[k].gone ? removal[k].size : 0;
+			cstr_release(&removal[k].retained);
+		}
+		n = 0;
+		if (st)
+			return st;
 	}
+	return ST_OK;
+}
+
+/* Manifests first: whatever ends it, no manifest stays without its archive. */
+static enum status remove_manifests(struct run *run, const struct prune_input *in, struct prune_result *r, struct prune_backup **b,
+				    size_t n, struct error *err)
+{
+	struct removal removal[BACKUP_BATCH] = {0};
+	CLEANUP(strlist_release) struct strlist keys = STRLIST_INIT;
+
+	for (size_t i = 0; i < n; i++) {
+		CLEANUP(cstr_release) char *name = xasprintf("%s.json", b[i]->id);
+
+		strlist_take(&keys, catalog_key(in->source, "backup", name));
+		removal[i].key = keys.item[i];
+	}
+	enum status st = delete_objects(run, in, removal, n, err);
+	for (size_t i = 0; i < n; i++) {
+		b[i]->until = removal[i].retained;
+		if (removal[i].retained)
+			b[i]->action = PRUNE_RETAINED; /* while the manifest stays, so does the archive */
+		else if (removal[i].gone)
+			b[i]->action = PRUNE_REMOVED;
+		r->retained += b[i]->action == PRUNE_RETAINED;
+		r->removed += b[i]->action == PRUNE_REMOVED;
+	}
+	return st;
+}
+
+static enum status remove_backups(struct run *run, const struct prune_input *in, const struct plan *p, struct prune_result *r,
+				  struct prune_backup **b, size_t n, struct error *err)
+{
+	if (leave_needed(run, in, b, &n, err))
+		return err->code;
+	enum status st = remove_manifests(run, in, r, b, n, err);
+	if (st || failpoint("prune.manifest.deleted", err))
+		return err->code;
+	for (size_t i = 0; i < n; i++)
+		if (b[i]->action == PRUNE_REMOVED && remove_volumes(run, in, p, r, b[i], err))
+			return err->code;
 	return ST_OK;
 }
 
@@ -302,30 +343,86 @@ static uint64_t size_of(const struct plan *p, const char *key)
 	return part ? part->size : 0;
 }
 
+/* A lock or lease that lives names the backup that the key belongs to. */
+static enum status is_live(struct run *run, const struct prune_input *in, const struct plan *p, const char *key, bool *live,
+			   struct error *err)
+{
+	const char *name = strrchr(key, '/');
+	char id[BACKUP_ID_LEN + 1];
+
+	snprintf(id, sizeof id, "%s", name ? name + 1 : key);
+	*live = backup_id_valid(id) && strlist_has(&p->leased, id);
+	return *live || !backup_id_valid(id) ? ST_OK : names_in_locks(run, in, id, live, err);
+}
+
+/* Puts that were never finished and stood still for a day. */
+static enum status remove_unfinished(struct run *run, const struct prune_input *in, const struct plan *p, struct prune_result *r,
+				     struct error *err)
+{
+	for (size_t i = 0; i < p->unfinished.len; i++) {
+		CLEANUP(storage_objects_release) struct storage_objects removed = STORAGE_OBJECTS_INIT;
+		const char *key = p->unfinished.item[i].key;
+		bool live;
+
+		if (p->unfinished.item[i].modified.us >= p->old.us || (i && !strcmp(key, p->unfinished.item[i - 1].key)))
+			continue;
+		if (is_live(run, in, p, key, &live, err))
+			return err->code;
+		if (live)
+			continue;
+		if (lock_still_held(run, in->lock, err) ||
+		    storage_uncommitted(run, &in->store->storage, key, p->old, &removed, err))
+			return err->code;
+		for (size_t k = 0; k < removed.len; k++)
+			if (!strcmp(removed.item[k].key, key) && removed.item[k].modified.us < p->old.us) {
+				strlist_add(&r->abandoned, key);
+				r->freed += removed.item[k].size;
+			}
+	}
+	return ST_OK;
+}
+
 static enum status remove_abandoned(struct run *run, const struct prune_input *in, const struct plan *p, struct prune_result *r,
 				    struct error *err)
 {
-	CLEANUP(storage_objects_release) struct storage_objects removed = STORAGE_OBJECTS_INIT;
-	CLEANUP(cstr_release) char *prefix = xasprintf("%s/", in->source);
-
 	for (size_t i = 0; i < p->abandoned.len; i++) {
+		struct removal one = {.key = p->abandoned.item[i]};
 		CLEANUP(cstr_release) char *retained = NULL;
+		enum status st = delete_objects(run, in, &one, 1, err);
 
-		if (delete_object(run, in, p->abandoned.item[i], &retained, err))
-			return err->code;
+		retained = one.retained;
+		if (st)
+			return st;
 		if (retained)
 			continue;
 		strlist_add(&r->abandoned, p->abandoned.item[i]);
 		r->freed += size_of(p, p->abandoned.item[i]);
 	}
-	if (lock_still_held(run, in->lock, err) || storage_uncommitted(run, &in->store->storage, prefix, p->old, &removed, err))
+	if (remove_unfinished(run, in, p, r, err) || lock_still_held(run, in->lock, err) ||
+	    lease_sweep(run, in->store, in->source, p->old, err))
 		return err->code;
-	for (size_t i = 0; i < removed.len; i++)
-		if (removed.item[i].modified.us < p->old.us) {
-			strlist_add(&r->abandoned, removed.item[i].key);
-			r->freed += removed.item[i].size;
-		}
-	return lease_sweep(run, in->store, in->source, p->old, err);
+	return ST_OK;
+}
+
+/* What is old and hidden. A right that is missing for that is no failure: nothing that is visible depends on it. */
+static enum status remove_hidden(struct run *run, const struct prune_input *in, const struct plan *p, struct prune_result *r,
+				 struct error *err)
+{
+	const struct hidden_sweep w = {.source = in->source, .old = p->old};
+	struct hidden_swept swept = {0};
+
+	if (lock_still_held(run, in->lock, err))
+		return err->code;
+	if (hidden_sweep(run, in->store, &w, &swept, err)) {
+		if (err->code != ST_DENIED && err->code != ST_UNSUPPORTED)
+			return err->code;
+		strlist_take(&r->notes, xasprintf("old versions stay: %s", error_text(err)));
+		error_release(err);
+	}
+	r->freed += swept.freed;
+	if (swept.removed)
+		strlist_take(&r->notes, xasprintf("%" PRIu64 " old versions of objects were removed", swept.removed));
+	return ST_OK;
 }
 
 /* Says what would be done. */
@@ -354,11 +451,22 @@ static void pretend(const struct plan *p, struct prune_result *r)
 static enum status execute(struct run *run, const struct prune_input *in, const struct plan *p, struct prune_result *r,
 			   struct error *err)
 {
+	struct prune_backup *doomed[BACKUP_BATCH];
+	size_t batch = min_size(removal_batch(&in->store->storage), BACKUP_BATCH), n = 0;
+
 	/* Oldest first: what a broken-off prune leaves is what retention would choose. */
-	for (size_t i = 0; i < r->backups; i++)
-		if (r->backup[i].action == PRUNE_PENDING && remove_backup(run, in, p, r, &r->backup[i], err))
-			return error_add(err, "prune of %s", in->source);
-	return remove_abandoned(run, in, p, r, err) ? error_add(err, "prune of %s", in->source) : ST_OK;
+	for (size_t i = 0; i < r->backups; i++) {
+		if (r->backup[i].action == PRUNE_PENDING)
+			doomed[n++] = &r->backup[i];
+		if (n && (n == batch || i + 1 == r->backups)) {
+			if (remove_backups(run, in, p, r, doomed, n, err))
+				return error_add(err, "prune of %s", in->source);
+			n = 0;
+		}
+	}
+	if (remove_abandoned(run, in, p, r, err) || remove_hidden(run, in, p, r, err))
+		return error_add(err, "prune of %s", in->source);
+	return ST_OK;
 }
 
 static json_t *result_json(const struct prune_result *r)

@@ -54,6 +54,8 @@ const struct setting command_rows[] = {
 	{FLAG(max_age, "max-age"), .type = SET_DURATION, .commands = CMD_STATUS, .arg = "TIME",
 	 .help = "an older newest backup is critical"},
 	BOOL(connect, "connect", CMD_CONFIG, "with check: try every source and store"),
+	BOOL(deleted, "deleted", CMD_LIST, "what was deleted and can come back, where the store keeps versions"),
+	TEXT(undelete, "undelete", CMD_PRUNE, "ID", "bring a deleted backup back, or all of them; deletes nothing"),
 	BOOL(json, "json", CMD_LIST | CMD_STATUS, "one JSON document"),
 	BOOL(dry_run, "dry-run", CMD_BACKUP | CMD_RESTORE | CMD_PRUNE, "say what would be done and do nothing"),
 	BOOL(yes, "yes", CMD_RESTORE | CMD_EXCHANGE | CMD_UNLOCK, "answer every question with yes"),

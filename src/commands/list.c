@@ -166,13 +166,86 @@ static enum status list_all(struct cli *cli, struct listing *l, struct error *er
 	return outcomes_to_error(cli, &outcomes, err);
 }
 
+/* ---- --deleted ---- */
+
+static void add_deleted(struct cli *cli, struct listing *l, const struct hidden_backup *b, const char *store)
+{
+	CLEANUP(cstr_release) char *age = text_duration(instant_diff(run_now(cli->run), b->deleted)), *size = text_size(b->size);
+	const char *remark = b->listed ? "listed, but volumes are deleted" : b->manifest ? "" : "its manifest is gone for good";
+
+	table_cell(&l->table, b->source);
+	table_cell(&l->table, store);
+	table_cell(&l->table, b->id);
+	table_cellf(&l->table, "%s ago", age);
+	table_cell(&l->table, size);
+	table_cell(&l->table, remark);
+	json_t *o = json_object();
+	js_set_str(o, "source", b->source);
+	js_set_str(o, "store", store);
+	js_set_str(o, "backup", b->id);
+	js_set_time(o, "deleted", b->deleted);
+	js_set_u64(o, "stored", b->size);
+	js_set_bool(o, "manifest", b->manifest || b->listed);
+	json_array_append_new(l->json, o);
+	l->backups++;
+}
+
+static enum status list_deleted(struct cli *cli, struct listing *l, struct error *err)
+{
+	CLEANUP(op_source_release) struct op_source source = {0};
+	CLEANUP(picked_stores_release) struct picked_stores from = PICKED_INIT;
+	CLEANUP(op_outcomes_release) struct op_outcomes outcomes = {0};
+	bool named = cli->arg.len > 0;
+
+	if ((named && pick_source(cli, cli->arg.item[0], true, &source, err)) || pick_from(cli, named ? &source : NULL, &from, err))
+		return err->code;
+	for (size_t i = 0; i < from.n; i++) {
+		CLEANUP(hidden_backups_release) struct hidden_backups hidden = HIDDEN_BACKUPS_INIT;
+		struct error one = ERROR_INIT;
+
+		if (!op_deleted(&cli->env, &from.item[i], named ? source.name : NULL, &hidden, &one))
+			for (size_t k = 0; k < hidden.len; k++)
+				add_deleted(cli, l, &hidden.item[k], from.item[i].name);
+		op_outcomes_add(&outcomes, from.item[i].name, &one);
+	}
+	outcomes_drop_absent(&outcomes);
+	return outcomes_to_error(cli, &outcomes, err);
+}
+
+static enum status run_deleted(struct cli *cli, struct error *err)
+{
+	static const char *const head[] = {"SOURCE", "STORE", "BACKUP", "DELETED", "STORED", "REMARKS"};
+	struct listing l = {.json = json_array()};
+	CLEANUP(buf_release) struct buf text = BUF_INIT;
+
+	table_init(&l.table, ARRAY_LEN(head), head);
+	l.table.right = 1u << 4;
+	enum status st = list_deleted(cli, &l, err);
+
+	if (cli->f.json) {
+		out_json(l.json);
+	} else if (l.backups && !cli->p.quiet) {
+		table_print(&l.table, &text);
+		out_text(buf_str(&text));
+		out_text("`drtool prune SOURCE --undelete BACKUP` brings one back\n");
+	} else if (!st && !cli->p.quiet) {
+		out_text("no deleted backup\n");
+	}
+	table_release(&l.table);
+	json_decref(l.json);
+	return st;
+}
+
 static enum status run_list(struct cli *cli, struct error *err)
 {
 	static const char *const head[] = {"SOURCE", "STORE", "BACKUP", "AGE",   "TABLES",
 					   "ROWS",   "SIZE",  "STORED", "PROOF", "REMARKS"};
-	struct listing l = {.json = json_array()};
+	struct listing l = {.json = NULL};
 	CLEANUP(buf_release) struct buf text = BUF_INIT;
 
+	if (cli->f.deleted)
+		return run_deleted(cli, err);
+	l.json = json_array();
 	table_init(&l.table, ARRAY_LEN(head), head);
 	l.table.right = 1u << 3 | 1u << 4 | 1u << 5 | 1u << 6 | 1u << 7;
 	enum status st = list_all(cli, &l, err);
@@ -201,6 +274,6 @@ const struct command command_list = {
 	.needs = NEED_CONFIG,
 	.about = "Reads manifests and evidence in the store; needs no database. PROOF is stored,\n"
 		 "checked (every byte), started, read (restored) or compared (restored and equal).\n",
-	.examples = "  drtool list shop\n  drtool list --from file:///var/backups/drtool --json\n",
+	.examples = "  drtool list shop\n  drtool list shop --deleted\n  drtool list --from file:///var/backups/drtool --json\n",
 	.run = run_list,
 };

@@ -59,12 +59,26 @@ static enum status prune_in(struct cli *cli, const struct op_source *s, const st
 	return st;
 }
 
+static enum status undelete_in(struct cli *cli, const struct op_source *s, const struct op_store *from, struct error *err)
+{
+	CLEANUP(strlist_release) struct strlist ids = STRLIST_INIT;
+	const struct undelete_request q = {.source = s->name, .which = cli->f.undelete, .from = from, .dry_run = cli->f.dry_run};
+
+	if (op_undelete(&cli->env, &q, &ids, err))
+		return err->code;
+	for (size_t i = 0; i < ids.len && !cli->p.quiet; i++)
+		out_printf("%s  %s in %s: %s\n", s->name, ids.item[i], from->name, q.dry_run ? "would come back" : "is back");
+	return ST_OK;
+}
+
 static enum status run_prune(struct cli *cli, struct error *err)
 {
 	CLEANUP(picked_sources_release) struct picked_sources sources = PICKED_INIT;
 	CLEANUP(op_outcomes_release) struct op_outcomes outcomes = {0};
-	const struct each_store each = {prune_in, &outcomes};
+	const struct each_store each = {cli->f.undelete ? undelete_in : prune_in, &outcomes};
 
+	if (cli->f.undelete && !cli->arg.len)
+		return error_set(err, ST_USAGE, "--undelete needs a SOURCE: what was deleted is in no configuration");
 	if (pick_sources(cli, true, &sources, err))
 		return err->code;
 	for (size_t i = 0; i < sources.n; i++) {
@@ -87,7 +101,8 @@ const struct command command_prune = {
 	.needs = NEED_CONFIG,
 	.about = "Rules are those of the configuration and of the flags; a backup that any of them\n"
 		 "keeps stays, and without a rule all stay. The last good and the newest proven\n"
-		 "one always stay, as do pinned ones.\n",
-	.examples = "  drtool prune shop --keep-last 3 --keep-daily 14 --dry-run\n",
+		 "one always stay, as do pinned ones. What the store retains stays until then.\n",
+	.examples = "  drtool prune shop --keep-last 3 --keep-daily 14 --dry-run\n"
+		    "  drtool prune shop --undelete 20261120T020000Z-7f3a\n",
 	.run = run_prune,
 };

@@ -4,6 +4,7 @@
 #define OPS_OPS_H
 
 #include "catalog/catalog.h"
+#include "catalog/hidden.h"
 #include "catalog/prune.h"
 #include "catalog/retention.h"
 #include "core/notes.h"
@@ -208,6 +209,17 @@ struct prune_request {
 	bool dry_run;
 };
 enum status op_prune(struct op_env *env, const struct prune_request *q, struct prune_result *r, struct error *err) MUST_CHECK;
+
+/* What lies behind delete markers; source NULL: of all. ST_NOT_FOUND: the store keeps no versions. */
+enum status op_deleted(struct op_env *env, const struct op_store *from, const char *source, struct hidden_backups *to,
+		       struct error *err) MUST_CHECK;
+struct undelete_request {
+	const char *source, *which;       /* an id, or "all" */
+	const struct op_store *from;
+	bool dry_run;
+};
+/* Brings deleted backups back, under the lock of the source. ids: which; those that would, with dry_run. */
+enum status op_undelete(struct op_env *env, const struct undelete_request *q, struct strlist *ids, struct error *err) MUST_CHECK;
 
 enum mark_kind { MARK_PIN, MARK_UNPIN, MARK_ACCEPT };
 struct mark_request {
