@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include "core/url.h"
+#include "storage/s3/s3.h"
 #include "tests/lib/server.h"
 #include "tests/lib/test.h"
 
@@ -69,6 +71,32 @@ char *s3_test_bucket(const struct s3_test_server *s, const char *options)
 
 	CHECK_OK(test_script((const char *const[]){s->script, "bucket", s->dir, name, options, NULL}, &out, &err), err);
 	return xasprintf("s3://%s?endpoint=%s&region=%s&path_style=1", name, s->endpoint, s->region);
+}
+
+enum status s3_test_try_open(struct run *run, const char *url, struct storage *s, struct error *err)
+{
+	CLEANUP(url_release) struct url u = URL_INIT;
+	struct s3_params params = {0};
+
+	CHECK_OK(settings_defaults(storage_s3.settings, &params, err), *err);
+	CHECK_OK(url_parse(url, &u, err), *err);
+	for (size_t i = 0; i < u.params; i++) {
+		const struct setting *row = setting_find(storage_s3.settings, SCOPE_STORE, u.param[i].key, NULL);
+
+		CHECK(row);
+		CHECK_OK(setting_parse(row, u.param[i].value, &params, err), *err);
+	}
+	CLEANUP(cstr_release) char *bare = xstrndup(url, strcspn(url, "?"));
+	enum status st = storage_open(run, &storage_s3, bare, &params, s, err);
+	settings_release(storage_s3.settings, &params);
+	return st;
+}
+
+void s3_test_open(struct run *run, const char *url, struct storage *s)
+{
+	struct error err = ERROR_INIT;
+
+	CHECK_OK(s3_test_try_open(run, url, s, &err), err);
 }
 
 void s3_test_server_release(struct s3_test_server *s)

@@ -4,7 +4,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "core/url.h"
 #include "storage/local/local.h"
 #include "storage/s3/s3.h"
 #include "tests/conformance/s3_server.h"
@@ -28,27 +27,9 @@ static void open_local(struct fixture *f, struct storage *s)
 	CHECK_OK(storage_open(&f->run, &storage_local, f->url, &params, s, &err), err);
 }
 
-/* The options of the URL are settings of the store, as the command line has it. */
 static void open_s3(struct fixture *f, struct storage *s)
 {
-	CLEANUP(url_release) struct url u = URL_INIT;
-	struct s3_params params = {0};
-	struct error err = ERROR_INIT;
-
-	CHECK_OK(settings_defaults(storage_s3.settings, &params, &err), err);
-	CHECK_OK(url_parse(f->url, &u, &err), err);
-	for (size_t i = 0; i < u.params; i++) {
-		const struct setting *row = setting_find(storage_s3.settings, SCOPE_STORE, u.param[i].key, NULL);
-
-		CHECK(row);
-		CHECK_OK(setting_parse(row, u.param[i].value, &params, &err), err);
-	}
-	const size_t params_n = u.params;
-	u.params = 0;
-	CLEANUP(cstr_release) char *bare = url_print(&u, false);
-	u.params = params_n;
-	CHECK_OK(storage_open(&f->run, &storage_s3, bare, &params, s, &err), err);
-	settings_release(storage_s3.settings, &params);
+	s3_test_open(&f->run, f->url, s);
 }
 
 #ifdef DRTOOL_TEST
