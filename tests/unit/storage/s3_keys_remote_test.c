@@ -1,6 +1,7 @@
 /* Keys that other machines give: STS, the endpoint of a container, the metadata of an instance. */
 #include <unistd.h>
 
+#include "storage/s3/keys_sts.h"
 #include "tests/unit/storage/s3_keys_fixture.h"
 
 static void expect_error(const char *profile, enum status code, const char *part)
@@ -225,4 +226,27 @@ TEST("access keys: metadata of another kind of cloud are passed over")
 	s3_test_setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:%u", stub.port);
 	expect_error(NULL, ST_CONFIG, " answers HTTP 405 when asked for a token");
 	http_stub_stop(&stub);
+}
+
+TEST("access keys: an answer of STS that is no XML, or declares a document type, gives nothing")
+{
+	static const char *const bad[] = {
+		"", "hush", "<a>", "<a><AccessKeyId>x</AccessKeyId>",
+		"<!DOCTYPE a [<!ENTITY b \"hush\">]><a><AccessKeyId>&b;</AccessKeyId></a>",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		CLEANUP(buf_release) struct buf body = BUF_INIT;
+		CLEANUP(sts_answer_release) struct sts_answer a = STS_ANSWER_INIT;
+
+		buf_puts(&body, bad[i]);
+		CHECK(!sts_answer_read(&body, &a));
+	}
+	CLEANUP(buf_release) struct buf body = BUF_INIT;
+	CLEANUP(sts_answer_release) struct sts_answer a = STS_ANSWER_INIT;
+
+	buf_puts(&body, "<?xml version=\"1.0\"?><s:R xmlns:s=\"u\"><s:Code> A&amp;B\n</s:Code><s:Code>later</s:Code></s:R>");
+	CHECK(sts_answer_read(&body, &a));
+	CHECK_STR(a.code, "A&B");
+	CHECK(!a.id && !a.message);
 }
