@@ -80,6 +80,33 @@ static void name_failed_stores(const struct op_outcomes *stores, struct error *e
 	}
 }
 
+/* "drtool copy shop --backup ID --from local --to offsite" for each store that does not have the backup. */
+static void hint_copies(const struct cli *cli, const struct op_source *s, const struct backup_result *r, struct error *err)
+{
+	CLEANUP(buf_release) struct buf lines = BUF_INIT;
+	const char *from = NULL;
+
+	for (size_t i = 0; i < r->stores.n && !from; i++)
+		from = r->stores.item[i].err.code ? NULL : r->stores.item[i].what;
+	for (size_t i = 0; i < r->stores.n && from; i++) {
+		if (!r->stores.item[i].err.code)
+			continue;
+		buf_puts(&lines, lines.len ? " ; drtool copy " : "drtool copy ");
+		buf_printf(&lines, "%s --backup %s --from ", s->name, r->manifest.id);
+		buf_shell_word(&lines, from);
+		buf_puts(&lines, " --to ");
+		buf_shell_word(&lines, r->stores.item[i].what);
+		if (config_get(&cli->config.flags, SCOPE_GLOBAL, "config")) {
+			buf_puts(&lines, " --config ");
+			buf_shell_word(&lines, cli->p.config);
+		}
+	}
+	if (!lines.len)
+		return;
+	CLEANUP(cstr_release) char *before = err->hint ? xasprintf("%s ", err->hint) : xstrdup("");
+	error_hint(err, "%sWhen the store can be written again, bring it there: %s", before, buf_str(&lines));
+}
+
 static enum status backup_one(struct cli *cli, const struct op_source *s, struct error *err)
 {
 	CLEANUP(picked_stores_release) struct picked_stores to = PICKED_INIT;
@@ -108,6 +135,8 @@ static enum status backup_one(struct cli *cli, const struct op_source *s, struct
 		st = err->code = ST_FAILED;
 	if (r.listed && st)
 		name_failed_stores(&r.stores, err);
+	if (r.listed && st)
+		hint_copies(cli, s, &r, err);
 	if (cli->f.dry_run && !st)
 		cmd_print_lines(cli, buf_str(&r.plan));
 	else if (r.listed)

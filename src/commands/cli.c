@@ -6,6 +6,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "core/config_text.h"
 #include "core/log.h"
 #include "core/url.h"
 #include "ops/rows.h"
@@ -106,6 +107,7 @@ void cli_release(struct cli *cli)
 	strlist_release(&cli->arg);
 	notes_freep(&cli->env.notes);
 	seal_identities_freep(&cli->env.identities);
+	buf_release(&cli->config_text);
 	free(groups);
 	*cli = (struct cli)CLI_INIT;
 }
@@ -142,6 +144,9 @@ static enum status prepare(struct cli *cli, struct error *err)
 	}
 	if (bind_global(&bind, &cli->global, err) || config_fill(&cli->config, SCOPE_COMMAND, NULL, command_rows, &cli->f, err))
 		return err->code;
+	if (cli->config.path)
+		config_text(&cli->schema, &cli->config, &cli->config_text);
+	cli->env.config_text = cli->config.path ? buf_str(&cli->config_text) : NULL;
 	cli->env.yes = cli->f.yes;
 	cli->env.ask = cli->on_terminal ? ask : NULL;
 	cli->env.ask_secret = cli->on_terminal ? ask_secret : NULL;

@@ -12,7 +12,7 @@ struct command_flags {
 	bool all, prune, new_identity, dry_run, json, in_place, data_only, no_owner, clean, compare, salvage, yes, back, drop,
 		connect, deleted;
 	struct strlist to, tags, databases, tables, exclude_tables, renames;
-	char *from, *name, *because, *backup, *into, *confirm, *resume, *undelete;
+	char *from, *name, *because, *backup, *into, *confirm, *resume, *undelete, *output;
 	int users, role;
 	struct instant since, until;
 	struct duration max_age;
@@ -51,6 +51,7 @@ struct cli {
 	const struct command *command;
 	struct config_schema schema;
 	struct config config;
+	struct buf config_text; /* what env.config_text points to */
 	struct command_flags f;
 	struct program_flags p;
 	struct global_settings global;

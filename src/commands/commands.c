@@ -12,5 +12,6 @@ const struct command *command_named(const char *name)
 const struct command *const commands[] = {
 	&command_backup, &command_list,   &command_restore, &command_exchange,   &command_check,
 	&command_verify, &command_prune,  &command_pin,     &command_unpin,      &command_accept,
-	&command_unlock, &command_status, &command_config,  &command_completion, NULL,
+	&command_unlock, &command_status, &command_config,  &command_completion,
+	&command_copy,   NULL,
 };

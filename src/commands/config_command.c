@@ -1,8 +1,14 @@
-/* config check, show, example, grants. */
+/* config check, show, example, grants, fetch. */
 #include "commands/cmd.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "core/log.h"
 #include "core/url.h"
 #include "ops/rows.h"
+#include "util/fs.h"
 
 /* ---- check ---- */
 
@@ -189,22 +195,84 @@ static enum status config_grants(struct cli *cli, struct error *err)
 	return ST_OK;
 }
 
-static const char *const words[] = {"check", "show", "example", "grants", NULL};
+/* ---- fetch ---- */
+
+/* A file that is there stays as it is. */
+static enum status write_new(const char *path, const struct buf *text, struct error *err)
+{
+	CLEANUP(fd_release) int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (fd < 0 && errno == EEXIST)
+		return error_set(err, ST_REFUSED, "%s is there already and is not overwritten", path);
+	if (fd < 0)
+		return error_errno(err, errno, "cannot make %s", path);
+	if (fs_write_all(fd, buf_str(text), text->len, path, err))
+		return err->code;
+	return fsync(fd) ? error_errno(err, errno, "cannot write %s", path) : ST_OK;
+}
+
+static enum status fetch_from(struct cli *cli, const struct op_store *from, struct error *err)
+{
+	CLEANUP(config_fetch_result_release) struct config_fetch_result r = {0};
+	const struct config_fetch_request q = {.from = from, .name = cli->arg.len > 1 ? cli->arg.item[1] : NULL};
+
+	if (op_config_fetch(&cli->env, &q, &r, err))
+		return err->code;
+	if (r.names.len > 1 && !q.name) {
+		log_line(cli->run, LOG_INFO, "%s is the newest of %zu; `config fetch NAME` gets another one:", r.key, r.names.len);
+		for (size_t i = r.names.len, n = 0; i-- && n < 10; n++)
+			log_line(cli->run, LOG_INFO, "  %s", r.names.item[i]);
+	}
+	if (!cli->f.output) {
+		out_text(buf_str(&r.text));
+		return ST_OK;
+	}
+	if (write_new(cli->f.output, &r.text, err))
+		return err->code;
+	if (!cli->p.quiet)
+		out_printf("%s from %s; secrets are left out: look for \"left out\"\n", cli->f.output, r.key);
+	return ST_OK;
+}
+
+/* The first store that has one. */
+static enum status config_fetch(struct cli *cli, struct error *err)
+{
+	CLEANUP(picked_stores_release) struct picked_stores from = PICKED_INIT;
+	CLEANUP(op_outcomes_release) struct op_outcomes outcomes = {0};
+
+	if (pick_from(cli, NULL, &from, err))
+		return err->code;
+	for (size_t i = 0; i < from.n; i++) {
+		struct error one = ERROR_INIT;
+
+		if (!fetch_from(cli, &from.item[i], &one))
+			return ST_OK;
+		if (one.code == ST_REFUSED || one.code == ST_CANCELLED)
+			return error_move(err, &one);
+		op_outcomes_add(&outcomes, from.item[i].name, &one);
+	}
+	outcomes_drop_absent(&outcomes);
+	return outcomes_to_error(cli, &outcomes, err);
+}
+
+static const char *const words[] = {"check", "show", "example", "grants", "fetch", NULL};
 
 static enum status run_config(struct cli *cli, struct error *err)
 {
 	static enum status (*const run[])(struct cli * cli, struct error * err) = {config_check, config_show,
-										   config_example_command, config_grants};
+										   config_example_command, config_grants, config_fetch};
 	const struct bind bind = {&cli->config};
 	const char *word = cli->arg.item[0];
 
 	for (size_t i = 0; words[i]; i++) {
 		if (strcmp(words[i], word))
 			continue;
-		if (cli->arg.len > 1 && strcmp(word, "grants"))
+		if (cli->arg.len > 1 && strcmp(word, "grants") && strcmp(word, "fetch"))
 			return error_set(err, ST_USAGE, "config %s takes no further argument", word);
 		if (cli->f.connect && strcmp(word, "check"))
 			return error_set(err, ST_USAGE, "--connect goes with config check");
+		if ((cli->f.from || cli->f.output) && strcmp(word, "fetch"))
+			return error_set(err, ST_USAGE, "--from and --output go with config fetch");
 		/* A broken configuration is no reason to refuse an example of a good one. */
 		if (strcmp(word, "example") &&
 		    (config_load(&cli->schema, cli->p.config, &cli->config, err) || bind_global(&bind, &cli->global, err)))
@@ -213,21 +281,23 @@ static enum status run_config(struct cli *cli, struct error *err)
 	}
 	const char *near = nearest_name(word, words, ARRAY_LEN(words) - 1);
 
-	error_set(err, ST_USAGE, "config knows check, show, example and grants, not \"%s\"", word);
+	error_set(err, ST_USAGE, "config knows check, show, example, grants and fetch, not \"%s\"", word);
 	return near ? error_hint(err, "Did you mean `drtool config %s`?", near) : err->code;
 }
 
 const struct command command_config = {
 	.name = "config",
 	.summary = "Check, show or explain the configuration",
-	.args = "check|show|example|grants SOURCE",
+	.args = "check|show|example|grants SOURCE|fetch [NAME]",
 	.min_args = 1,
 	.max_args = 2,
 	.bit = CMD_CONFIG,
 	.about = "check reads it and, with --connect, tries every source and store. show prints what\n"
 		 "holds and where each value comes from, without secrets. example prints every\n"
-		 "setting there is. grants prints the statements that make the smallest backup user.\n",
-	.examples = "  drtool config check --connect\n  drtool config grants shop | psql -h host shop\n",
+		 "setting there is. grants prints the statements that make the smallest backup user.\n"
+		 "fetch gets the configuration that backups stored beside themselves, without secrets.\n",
+	.examples = "  drtool config check --connect\n  drtool config grants shop | psql -h host shop\n"
+		    "  drtool config fetch --from file:///backups --output drtool.yaml\n",
 	.words = words,
 	.run = run_config,
 };

@@ -19,8 +19,10 @@ static const char *const role_names[] = {"backup", "log", NULL};
 
 const struct setting command_rows[] = {
 	BOOL(all, "all", CMD_BACKUP | CMD_VERIFY | CMD_PRUNE, "every configured source"),
+	BOOL(all, "all", CMD_COPY, "every source of the store"),
 	LIST(to, "to", CMD_BACKUP, "STORE", "store to write to; repeatable"),
-	TEXT(from, "from", CMD_READS, "STORE", "store to read from"),
+	LIST(to, "to", CMD_COPY, "STORE", "store to copy to"),
+	TEXT(from, "from", CMD_READS | CMD_COPY | CMD_CONFIG, "STORE", "store to read from"),
 	TEXT(name, "name", CMD_BACKUP, "NAME", "name in the store of a source given as URL"),
 	LIST(tags, "tag", CMD_BACKUP, "K=V", "mark the backup; repeatable"),
 	LIST(tags, "tag", CMD_LIST | CMD_RESTORE, "K=V", "only backups with this tag; repeatable"),
@@ -29,6 +31,8 @@ const struct setting command_rows[] = {
 	TEXT(backup, "backup", CMD_RESTORE, "ID", "an id, latest or latest-proven (latest)"),
 	TEXT(backup, "backup", CMD_CHECK, "ID", "an id, latest or all (latest)"),
 	TEXT(backup, "backup", CMD_VERIFY | CMD_MARKS, "ID", "an id or latest (latest)"),
+	TEXT(backup, "backup", CMD_COPY, "ID", "only this one: an id, latest or latest-proven"),
+	TEXT(output, "output", CMD_CONFIG, "FILE", "with fetch: a file that is not there yet"),
 	TEXT(into, "into", CMD_RESTORE | CMD_EXCHANGE, "URL", "another server or database, or a configured source"),
 	BOOL(in_place, "in-place", CMD_RESTORE, "load beside, compare, then take the place"),
 	LIST(databases, "database", CMD_RESTORE, "D", "only this database; repeatable"),
@@ -57,7 +61,7 @@ const struct setting command_rows[] = {
 	BOOL(deleted, "deleted", CMD_LIST, "what was deleted and can come back, where the store keeps versions"),
 	TEXT(undelete, "undelete", CMD_PRUNE, "ID", "bring a deleted backup back, or all of them; deletes nothing"),
 	BOOL(json, "json", CMD_LIST | CMD_STATUS, "one JSON document"),
-	BOOL(dry_run, "dry-run", CMD_BACKUP | CMD_RESTORE | CMD_PRUNE, "say what would be done and do nothing"),
+	BOOL(dry_run, "dry-run", CMD_BACKUP | CMD_RESTORE | CMD_PRUNE | CMD_COPY, "say what would be done and do nothing"),
 	BOOL(yes, "yes", CMD_RESTORE | CMD_EXCHANGE | CMD_UNLOCK, "answer every question with yes"),
 	SETTING_END,
 };

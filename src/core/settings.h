@@ -42,6 +42,7 @@ enum command_bit {
 	CMD_STATUS = 1u << 11,
 	CMD_CONFIG = 1u << 12,
 	CMD_COMPLETION = 1u << 13,
+	CMD_COPY = 1u << 14,
 	CMD_KEY = 1u << 15,
 	CMD_ANY = 0xffffffffu,
 };

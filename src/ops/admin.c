@@ -1,5 +1,6 @@
 /* Store administration: prune, pin, unpin, accept, unlock. */
 #include "ops/internal.h"
+#include "ops/recover.h"
 
 #include <pwd.h>
 #include <unistd.h>
@@ -36,7 +37,11 @@ enum status op_prune(struct op_env *env, const struct prune_request *q, struct p
 		.lock = lock,
 		.dry_run = q->dry_run,
 	};
-	return prune_run(env->run, &in, r, err);
+	enum status st = prune_run(env->run, &in, r, err);
+
+	if (!q->dry_run && st != ST_CANCELLED)
+		recover_write(env, &s);
+	return st;
 }
 
 static enum status mark_one(struct op_env *env, struct store *s, const struct mark_request *q, const char *who, const char *id, struct error *err)

@@ -1,6 +1,8 @@
 /* One backup of one source: snapshot, archive, stores, manifest - published last, atomically, or not at all. */
 #include "ops/backup_write.h"
 #include "ops/names.h"
+#include "ops/recover.h"
+#include "ops/stored_config.h"
 
 #include <unistd.h>
 
@@ -442,6 +444,20 @@ static enum status prune_after(struct backing_up *b, struct error *err)
 	return error_move(err, &first);
 }
 
+/* What a person needs who has nothing but the store, in each store that has the backup. */
+static void write_recovery(struct backing_up *b)
+{
+	size_t n;
+	const struct store_outcome *o = store_set_outcomes(b->write.set, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		if (o[i].err.code)
+			continue;
+		stored_config_write(b->env, b->write.stores.open[i]);
+		recover_write(b->env, b->write.stores.open[i]);
+	}
+}
+
 /* Whom the source belongs to, and the newest id of all stores. */
 static enum status look_into_stores(struct backing_up *b, struct instant *newest, struct error *err)
 {
@@ -522,6 +538,7 @@ enum status op_backup(struct op_env *env, const struct backup_request *q, struct
 	outcomes(&b);
 	record_all(&b, err);
 	st = q->prune && !r->manifest.suspect ? prune_after(&b, err) : ST_OK;
+	write_recovery(&b);
 	env->run->backup = NULL;
 	if (st)
 		return st;

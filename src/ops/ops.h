@@ -64,6 +64,7 @@ struct op_env {
 	struct notes *notes;        /* never NULL */
 	struct progress *progress;  /* never NULL */
 	bool yes;                   /* --yes */
+	const char *config_text;    /* the configuration without secret values, for the store; NULL: there is no file */
 	/* Asks on the terminal; NULL where there is none. True: go on. */
 	bool (*ask)(void *ctx, const char *question);
 	/* Asks for a passphrase, which is not shown; *text is wiped by the caller. NULL where there is no terminal. */
@@ -220,6 +221,52 @@ struct undelete_request {
 };
 /* Brings deleted backups back, under the lock of the source. ids: which; those that would, with dry_run. */
 enum status op_undelete(struct op_env *env, const struct undelete_request *q, struct strlist *ids, struct error *err) MUST_CHECK;
+
+/* ---- copy ---- */
+struct copy_request {
+	const char *source;               /* NULL: what belongs to no source, such as stored configurations */
+	const struct op_store *from, *to;
+	const char *which;                /* --backup; NULL: all that are not known to be bad */
+	bool dry_run;
+};
+enum copy_action {
+	COPY_COPIED, /* with dry_run: would be */
+	COPY_THERE,  /* the target has it, equal */
+	COPY_LEFT,   /* known to be bad where it lies; not copied */
+	COPY_FAILED,
+	COPY_PENDING, /* the copy ended before */
+};
+struct copied_backup {
+	char id[BACKUP_ID_LEN + 1];
+	enum copy_action action;
+	uint64_t stored;                  /* bytes of its volumes */
+	struct error err;                 /* LEFT and FAILED: why */
+};
+struct copy_result {
+	struct copied_backup *backup;     /* ascending id */
+	size_t backups;
+	uint64_t bytes;                   /* of archives, moved; with dry_run: that would be */
+	size_t others;                    /* other objects: records, marks, logs */
+	struct duration took;
+};
+/* Takes the backup lock of the target and a lease on each backup that it reads. Each backup is published in the target after all its
+ * bytes were compared with its manifest. ST_INCOMPLETE where some backups failed and others did not; ST_REFUSED where the target's source
+ * belongs to another server. */
+enum status op_copy(struct op_env *env, const struct copy_request *q, struct copy_result *r, struct error *err) MUST_CHECK;
+void copy_result_release(struct copy_result *r);
+
+/* ---- configurations that backups stored beside themselves ---- */
+struct config_fetch_request {
+	const struct op_store *from;
+	const char *name;                 /* a part of its name; NULL: the newest */
+};
+struct config_fetch_result {
+	char *key;
+	struct buf text;
+	struct strlist names;             /* of all there are, oldest first */
+};
+enum status op_config_fetch(struct op_env *env, const struct config_fetch_request *q, struct config_fetch_result *r, struct error *err) MUST_CHECK;
+void config_fetch_result_release(struct config_fetch_result *r);
 
 enum mark_kind { MARK_PIN, MARK_UNPIN, MARK_ACCEPT };
 struct mark_request {

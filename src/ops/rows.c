@@ -17,7 +17,7 @@ const struct setting global_rows[] = {
 	{GLOBAL(jobs), .key = "jobs", .flag = "jobs", .env = "DRTOOL_JOBS", .type = SET_INT, .min = 1, .max = 256,
 	 .commands = CMD_DATA, .arg = "N", .help = "connections and threads per database (one per CPU)"},
 	{GLOBAL(mem_limit), .key = "mem_limit", .flag = "mem-limit", .env = "DRTOOL_MEM_LIMIT", .type = SET_SIZE, .min = 16 * MIB,
-	 .max = 1024 * GIB, .commands = CMD_DATA, .arg = "SIZE", .help = "memory of the whole process (64MiB)"},
+	 .max = 1024 * GIB, .commands = CMD_DATA | CMD_COPY, .arg = "SIZE", .help = "memory of the whole process (64MiB)"},
 	{GLOBAL(compress), .key = "compress", .flag = "compress", .env = "DRTOOL_COMPRESS", .type = SET_CHOICE, .def = "fast",
 	 .choices = compress_names, .commands = CMD_BACKUP, .arg = "MODE", .help = "fast, ratio or portable"},
 	{GLOBAL(chunk_size), .key = "chunk_size", .flag = "chunk-size", .env = "DRTOOL_CHUNK_SIZE", .type = SET_SIZE, .def = "6MiB",

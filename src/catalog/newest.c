@@ -1,0 +1,116 @@
+/* The newest good backup of a source, with a handful of reads however many there are. */
+#include "catalog/catalog.h"
+
+#include "catalog/evidence.h"
+
+#define RECENT DURATION_SECONDS(8 * 86400)
+#define RECORD_MAX (4u * 1024 * 1024)
+
+/* The newest conclusive record of a check and of a verify. */
+struct verdicts {
+	uint64_t at_us[2];
+	bool bad[2];
+};
+
+static void judge(struct verdicts *v, const char *id, const json_t *record)
+{
+	const char *kind = js_opt_str(record, "kind", ""), *outcome = js_opt_str(record, "outcome", "");
+	uint64_t at_us = js_opt_u64(record, "finished_us", (uint64_t)js_opt_time(record, "finished").us);
+	size_t i = !strcmp(kind, "verify");
+	bool bad = !strcmp(outcome, "bad");
+
+	if (strcmp(js_opt_str(record, "backup", ""), id) || (!i && strcmp(kind, "check")) || (!bad && strcmp(outcome, "good")) || at_us < v->at_us[i])
+		return;
+	v->at_us[i] = at_us;
+	v->bad[i] = bad;
+}
+
+/* Records since the backup was begun: only their names are listed, and only checks and verifies are read. */
+static enum status known_bad(struct run *run, struct store *s, const char *source, const char *id, bool *bad, struct error *err)
+{
+	CLEANUP(storage_objects_release) struct storage_objects l = STORAGE_OBJECTS_INIT;
+	CLEANUP(cstr_release) char *prefix = xasprintf("evidence/%s/", source), *after = xasprintf("%s%.16s", prefix, id);
+	struct verdicts v = {{0}, {false}};
+
+	if (storage_list(run, &s->storage, prefix, after, &l, err))
+		return err->code;
+	for (size_t i = 0; i < l.len; i++) {
+		CLEANUP(buf_release) struct buf b = BUF_INIT;
+		CLEANUP(js_decref) json_t *record = NULL;
+		const char *key = l.item[i].key;
+
+		if (!strstr(key, "-check-") && !strstr(key, "-verify-"))
+			continue;
+		if (storage_get_bytes(run, &s->storage, key, RECORD_MAX, &b, NULL, err) || js_parse(buf_str(&b), b.len, key, &record, err)) {
+			if (err->code != ST_BAD && err->code != ST_NOT_FOUND)
+				return err->code;
+			error_release(err);
+			continue;
+		}
+		judge(&v, id, record);
+	}
+	*bad = v.bad[0] || v.bad[1];
+	return ST_OK;
+}
+
+/* good: readable, not suspect or accepted, not known to be bad. */
+static enum status look_at(struct run *run, struct store *s, const char *source, const char *key, struct manifest *m, bool *good,
+			   struct error *err)
+{
+	CLEANUP(buf_release) struct buf b = BUF_INIT;
+	struct storage_object o = {0};
+	bool bad = false;
+
+	*good = false;
+	if (storage_get_bytes(run, &s->storage, key, MANIFEST_MAX, &b, NULL, err) || manifest_read(buf_str(&b), b.len, m, err)) {
+		if (err->code != ST_BAD && err->code != ST_NOT_FOUND && err->code != ST_UNSUPPORTED)
+			return err->code;
+		error_release(err);
+		return ST_OK;
+	}
+	if (m->suspect) {
+		CLEANUP(cstr_release) char *name = xasprintf("%s.json", m->id);
+		CLEANUP(cstr_release) char *accept = catalog_key(source, "accept", name);
+		enum status st = storage_stat(run, &s->storage, accept, &o, err);
+
+		error_release(err);
+		if (st)
+			return st == ST_NOT_FOUND ? ST_OK : error_set(err, st, "cannot look at %s", accept);
+	}
+	if (known_bad(run, s, source, m->id, &bad, err))
+		return err->code;
+	*good = !bad;
+	return ST_OK;
+}
+
+static enum status newest_after(struct run *run, struct store *s, const char *source, const char *after, struct manifest *m, bool *found,
+				struct error *err)
+{
+	CLEANUP(storage_objects_release) struct storage_objects l = STORAGE_OBJECTS_INIT;
+	CLEANUP(cstr_release) char *folder = catalog_key(source, "backup", "");
+
+	if (storage_list(run, &s->storage, folder, after, &l, err))
+		return err->code;
+	for (size_t i = l.len; i-- && !*found;) {
+		CLEANUP(cstr_release) char *id = xstrndup(l.item[i].key + strlen(folder), BACKUP_ID_LEN);
+
+		if (!backup_id_valid(id) || strcmp(l.item[i].key + strlen(folder) + BACKUP_ID_LEN, ".json"))
+			continue;
+		manifest_release(m);
+		if (look_at(run, s, source, l.item[i].key, m, found, err))
+			return err->code;
+	}
+	return ST_OK;
+}
+
+enum status catalog_newest_good(struct run *run, struct store *s, const char *source, struct manifest *m, struct error *err)
+{
+	char time[INSTANT_TEXT];
+	struct instant recent = instant_add(run_now(run), (struct duration){-RECENT.us});
+	CLEANUP(cstr_release) char *after = catalog_key(source, "backup", instant_compact(recent, time));
+	bool found = false;
+
+	if (newest_after(run, s, source, after, m, &found, err) || (!found && newest_after(run, s, source, NULL, m, &found, err)))
+		return err->code;
+	return found ? ST_OK : error_set(err, ST_NOT_FOUND, "store %s has no good backup of %s", s->name, source);
+}

@@ -1,0 +1,114 @@
+#include "ops/stored_config.h"
+
+#include <unistd.h>
+
+#include "ops/internal.h"
+#include "util/failpoint.h"
+#include "util/hash.h"
+
+#define FOLDER "drtool/config/"
+#define CONFIG_MAX (4u * 1024 * 1024)
+#define SUM_DIGITS 8
+/* <time>-<host><text>. */
+#define SUM_AT strlen("20261120T020000Z-")
+
+static void sum(const char *text, size_t n, char *to)
+{
+	char hex[SHA256_HEX];
+
+	snprintf(to, SUM_DIGITS + 1, "%.*s", SUM_DIGITS, sha256_hex(sha256_of(text, n), hex));
+}
+
+static bool is_name(const char *name) { return strlen(name) > SUM_AT + 2 * SUM_DIGITS && name[SUM_AT - 1] == '-' && strstr(name, ".yaml"); }
+
+static enum status list(struct run *run, struct store *s, struct storage_objects *l, struct error *err)
+{
+	return storage_list(run, &s->storage, FOLDER, NULL, l, err) ? error_add(err, "stored configurations") : ST_OK;
+}
+
+enum status stored_config_newest(struct run *run, struct store *s, const char *part, char **key, struct error *err)
+{
+	CLEANUP(storage_objects_release) struct storage_objects l = STORAGE_OBJECTS_INIT;
+
+	*key = NULL;
+	if (list(run, s, &l, err))
+		return err->code;
+	for (size_t i = l.len; i-- && !*key;) {
+		const char *name = l.item[i].key + strlen(FOLDER);
+
+		if (is_name(name) && (!part || strstr(name, part)))
+			*key = xstrdup(l.item[i].key);
+	}
+	return ST_OK;
+}
+
+/* Whether the newest one of this host has the text. */
+static enum status same_as_before(struct run *run, struct store *s, const char *host, const char *text, bool *yes, struct error *err)
+{
+	CLEANUP(storage_objects_release) struct storage_objects l = STORAGE_OBJECTS_INIT;
+
+	*yes = false;
+	if (list(run, s, &l, err))
+		return err->code;
+	for (size_t i = l.len; i--;) {
+		const char *name = l.item[i].key + strlen(FOLDER);
+
+		if (!is_name(name) || strncmp(name + SUM_AT, host, SUM_DIGITS))
+			continue;
+		*yes = !strncmp(name + SUM_AT + SUM_DIGITS, text, SUM_DIGITS);
+		return ST_OK;
+	}
+	return ST_OK;
+}
+
+static enum status write_config(struct op_env *env, struct store *s, struct error *err)
+{
+	char host[256] = "", host_sum[SUM_DIGITS + 1], text_sum[SUM_DIGITS + 1], time[INSTANT_TEXT];
+	bool same;
+
+	gethostname(host, sizeof host - 1);
+	sum(host, strlen(host), host_sum);
+	sum(env->config_text, strlen(env->config_text), text_sum);
+	if (same_as_before(env->run, s, host_sum, text_sum, &same, err) || same)
+		return err->code;
+	CLEANUP(cstr_release) char *key = xasprintf(FOLDER "%s-%s%s.yaml", instant_compact(run_now(env->run), time), host_sum, text_sum);
+	CLEANUP(cstr_release) char *text = xasprintf("# The configuration of %s as drtool %s used it, defaults and variables filled in. Secrets are left out.\n%s",
+						     host, DRTOOL_VERSION, env->config_text);
+	const struct put_spec put = {.key = key};
+	if (failpoint("config.put.before", err))
+		return err->code;
+	return storage_put_bytes(env->run, &s->storage, &put, text, strlen(text), NULL, err);
+}
+
+void stored_config_write(struct op_env *env, struct store *s)
+{
+	CLEANUP(error_release) struct error err = ERROR_INIT;
+
+	if (env->config_text && write_config(env, s, &err))
+		notes_add(env->notes, "store %s: the configuration was not stored: %s", s->name, error_text(&err));
+}
+
+enum status op_config_fetch(struct op_env *env, const struct config_fetch_request *q, struct config_fetch_result *r, struct error *err)
+{
+	CLEANUP(store_release) struct store s = STORE_INIT;
+	CLEANUP(storage_objects_release) struct storage_objects l = STORAGE_OBJECTS_INIT;
+
+	if (store_open_one(env, q->from, &s, err) || stored_config_newest(env->run, &s, q->name, &r->key, err) || list(env->run, &s, &l, err))
+		return err->code;
+	for (size_t i = 0; i < l.len; i++)
+		if (is_name(l.item[i].key + strlen(FOLDER)))
+			strlist_add(&r->names, l.item[i].key + strlen(FOLDER));
+	if (!r->key) {
+		error_set(err, ST_NOT_FOUND, "store %s has no stored configuration%s%s", s.name, q->name ? " with this in its name: " : "",
+			  q->name ? q->name : "");
+		return error_hint(err, "A backup by a host with a configuration file stores it.");
+	}
+	return storage_get_bytes(env->run, &s.storage, r->key, CONFIG_MAX, &r->text, NULL, err);
+}
+
+void config_fetch_result_release(struct config_fetch_result *r)
+{
+	cstr_release(&r->key);
+	strlist_release(&r->names);
+	buf_release(&r->text);
+}
