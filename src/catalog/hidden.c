@@ -2,8 +2,6 @@
 
 #include "util/failpoint.h"
 
-#define STORE_KEY "drtool-store.json"
-
 void hidden_backups_release(struct hidden_backups *l)
 {
 	for (size_t i = 0; i < l->len; i++)
@@ -114,8 +112,7 @@ enum status hidden_list(struct run *run, struct storage *s, const char *source, 
 	return ST_OK;
 }
 
-/* *was: something lay behind a marker. */
-static enum status undelete_key(struct run *run, struct storage *s, const char *key, bool *was, struct error *err)
+enum status hidden_undelete_key(struct run *run, struct storage *s, const char *key, bool *was, struct error *err)
 {
 	CLEANUP(storage_versions_release) struct storage_versions all = STORAGE_VERSIONS_INIT;
 	struct group g;
@@ -128,11 +125,6 @@ static enum status undelete_key(struct run *run, struct storage *s, const char *
 		*was = *was || (!strcmp(g.item->key, key) && behind(g));
 	}
 	return *was ? storage_undelete(run, s, key, err) : ST_OK;
-}
-
-enum status hidden_undelete_store(struct run *run, struct storage *s, bool *was, struct error *err)
-{
-	return undelete_key(run, s, STORE_KEY, was, err);
 }
 
 /* The keys of the backup with bytes behind markers. */
@@ -165,7 +157,7 @@ enum status hidden_undelete(struct run *run, struct store *s, const char *source
 	for (size_t i = 0; i < keys.len; i++)
 		if (strcmp(keys.item[i], manifest) && storage_undelete(run, &s->storage, keys.item[i], err))
 			return error_add(err, "cannot bring %s back", id);
-	if (undelete_key(run, &s->storage, facts, &was, err) || failpoint("undelete.manifest.before", err))
+	if (hidden_undelete_key(run, &s->storage, facts, &was, err) || failpoint("undelete.manifest.before", err))
 		return error_add(err, "cannot bring %s back", id);
 	if (strlist_has(&keys, manifest) && storage_undelete(run, &s->storage, manifest, err))
 		return error_add(err, "cannot bring %s back", id);

@@ -27,8 +27,8 @@ enum status hidden_list(struct run *run, struct storage *s, const char *source, 
 /* Brings a backup back: volumes first, the manifest last, and source.json. ST_NOT_FOUND: nothing of it is hidden. Under the lock
  * of the source. */
 enum status hidden_undelete(struct run *run, struct store *s, const char *source, const char *id, struct error *err) MUST_CHECK;
-/* The same for drtool-store.json, without which a storage is no store. *was tells whether it was hidden. */
-enum status hidden_undelete_store(struct run *run, struct storage *s, bool *was, struct error *err) MUST_CHECK;
+/* The same for one object that is in the way while it is hidden. *was tells whether it was. */
+enum status hidden_undelete_key(struct run *run, struct storage *s, const char *key, bool *was, struct error *err) MUST_CHECK;
 
 struct hidden_sweep {
 	const char *source;

@@ -1,4 +1,4 @@
-/* Deletes objects for good: where the store keeps versions, every version of them, unless it retains one. */
+/* Deletes objects, several at once where the store can; what it retains is told, and no failure. */
 #ifndef CATALOG_REMOVE_H
 #define CATALOG_REMOVE_H
 

@@ -76,16 +76,26 @@ static enum status bring_back(struct op_env *env, const struct undelete_request 
 	return ST_OK;
 }
 
-enum status op_undelete(struct op_env *env, const struct undelete_request *q, struct strlist *ids, struct error *err)
+/* The identity, without which a storage is no store, and the lock: behind a marker some servers neither show nor replace it. */
+static enum status clear_way(struct op_env *env, const struct undelete_request *q, struct error *err)
 {
 	CLEANUP(storage_release) struct storage s = STORAGE_INIT;
-	bool was;
+	CLEANUP(cstr_release) char *lock = catalog_key(q->source, "lock", "backup.json");
+	bool was, locked;
 
-	if (choose(env, q, ids, err) || q->dry_run || open_storage(env, q->from, &s, err))
+	if (open_storage(env, q->from, &s, err))
 		return err->code;
-	if (hidden_undelete_store(env->run, &s, &was, err))
+	if (hidden_undelete_key(env->run, &s, STORE_IDENTITY_KEY, &was, err) ||
+	    hidden_undelete_key(env->run, &s, lock, &locked, err))
 		return error_add(err, "store %s", q->from->name);
 	if (was)
 		op_say(env, "the identity of store %s was deleted, too, and is back", q->from->name);
+	return ST_OK;
+}
+
+enum status op_undelete(struct op_env *env, const struct undelete_request *q, struct strlist *ids, struct error *err)
+{
+	if (choose(env, q, ids, err) || q->dry_run || clear_way(env, q, err))
+		return err->code;
 	return bring_back(env, q, ids, err);
 }

@@ -7,7 +7,7 @@
 #include "util/fs.h"
 #include "util/json.h"
 
-#define IDENTITY_KEY "drtool-store.json"
+#define IDENTITY_KEY STORE_IDENTITY_KEY
 #define IDENTITY_MAX 4096
 #define ID_DIGITS 32
 

@@ -4,6 +4,8 @@
 
 #include "storage/storage.h"
 
+#define STORE_IDENTITY_KEY "drtool-store.json"
+
 struct store {
 	char *name;           /* of the configuration, or the URL without secrets */
 	struct storage storage;

@@ -5,7 +5,9 @@
 #include <stdatomic.h>
 #include <sys/stat.h>
 
+#include "core/url.h"
 #include "storage/local/local.h"
+#include "storage/s3/s3.h"
 
 static struct instant fix_now(void *ctx) { return (struct instant){atomic_load(&((struct fix *)ctx)->us)}; }
 
@@ -34,6 +36,27 @@ void fix_open(struct fix *f, const char *now, const char *faults)
 		setenv("DRTOOL_STORE_FAULT", faults, 1);
 	CHECK_OK(store_open(&f->run, &spec, &f->store, &err), err);
 	unsetenv("DRTOOL_STORE_FAULT");
+}
+
+void fix_open_s3(struct fix *f, const char *url)
+{
+	CLEANUP(url_release) struct url u = URL_INIT;
+	struct s3_params params = {0};
+	struct error err = ERROR_INIT;
+
+	*f = (struct fix){.run = RUN_INIT};
+	CHECK_OK(settings_defaults(storage_s3.settings, &params, &err), err);
+	CHECK_OK(url_parse(url, &u, &err), err);
+	for (size_t i = 0; i < u.params; i++) {
+		const struct setting *row = setting_find(storage_s3.settings, SCOPE_STORE, u.param[i].key, NULL);
+
+		CHECK(row);
+		CHECK_OK(setting_parse(row, u.param[i].value, &params, &err), err);
+	}
+	CLEANUP(cstr_release) char *bare = xstrndup(url, strcspn(url, "?"));
+	const struct store_spec spec = {.name = "bucket", .url = bare, .ops = &storage_s3, .params = &params, .init = true};
+	CHECK_OK(store_open(&f->run, &spec, &f->store, &err), err);
+	settings_release(storage_s3.settings, &params);
 }
 
 void fix_close(struct fix *f) { store_release(&f->store); }

@@ -19,6 +19,8 @@ struct fix {
 };
 /* Opens the store below test_dir(); the clock stands at `now`. faults: rules of DRTOOL_STORE_FAULT or NULL. */
 void fix_open(struct fix *f, const char *now, const char *faults);
+/* The same in a bucket, by the real clock. */
+void fix_open_s3(struct fix *f, const char *url);
 void fix_close(struct fix *f);
 void fix_move(struct fix *f, struct duration d);
 
