@@ -66,6 +66,7 @@ struct http_answer {
 	size_t got;          /* bytes in request.to */
 	struct instant date; /* header Date; NONE: none that can be read */
 	bool sent;           /* the server may have got the request, also after a failure */
+	bool resent;         /* it may have got it twice: a kept connection ended before a byte of the answer */
 };
 #define HTTP_ANSWER_INIT {0}
 void http_answer_release(struct http_answer *a);

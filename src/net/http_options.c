@@ -15,6 +15,7 @@ static int begin(void *ctx, char *ip UNUSED, char *local UNUSED, int port UNUSED
 {
 	struct http_exchange *x = ctx;
 
+	x->a->resent = x->connected;
 	x->connected = x->a->sent = true;
 	note_move(x);
 	return CURL_PREREQFUNC_OK;

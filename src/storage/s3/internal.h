@@ -44,6 +44,7 @@ struct s3 {
 	struct http_client *http;
 	struct s3_keychain *keys;
 	atomic_bool bucket_seen; /* the bucket exists: 404 means the key */
+	atomic_bool answered;    /* something that speaks HTTP is there */
 	_Atomic unsigned parts;  /* buffers of a put */
 	pthread_mutex_t mutex;   /* one looks, the others wait; guards the three below */
 	enum s3_known absent, matches, versions;

@@ -63,8 +63,13 @@ static enum status give_page(struct walk *w, const struct s3_page *page, struct 
 	return ST_OK;
 }
 
-static enum status no_next(struct error *err)
+/* ST_IO where a listing goes on, but not elsewhere than before. */
+static enum status check_next(const struct s3_page *page, const char *before, const char *id_before, struct error *err)
 {
+	bool same = page->next && before && !strcmp(page->next, before) && !strcmp(page->next_id ? page->next_id : "", id_before ? id_before : "");
+
+	if (!page->more || (page->next && !same))
+		return ST_OK;
 	return error_set(err, ST_IO, "the store says that its listing goes on, but not where");
 }
 
@@ -90,8 +95,8 @@ enum status s3_list(struct run *run, void *priv, const char *prefix, const char 
 		st = get_page(run, s, param, n, &page, err);
 		if (!st)
 			st = give_page(&w, &page, err);
-		if (!st && page.more && !page.next)
-			st = no_next(err);
+		if (!st)
+			st = check_next(&page, next, NULL, err);
 		free(next);
 		next = page.next;
 		page.next = NULL;
@@ -120,8 +125,8 @@ static enum status list_all(struct run *run, struct s3 *s, const char *what, con
 			param[n++] = (struct s3_param){uploads ? "upload-id-marker" : "version-id-marker", next_id};
 		if (get_page(run, s, param, n, &page, err))
 			return err->code;
-		if (page.more && !page.next)
-			return no_next(err);
+		if (check_next(&page, next, next_id, err))
+			return err->code;
 		for (size_t i = 0; i < page.item.len; i++) {
 			struct storage_version *v = &page.item.item[i];
 			const char *key = own_key(s, v->key, prefix);
@@ -204,7 +209,7 @@ static enum status look_at_parts(struct run *run, struct s3 *s, const struct sto
 		if (parts.modified.us > o->modified.us)
 			o->modified = parts.modified;
 		if (parts.more && !strcmp(next, parts.next))
-			return no_next(err);
+			return error_set(err, ST_IO, "the store says that the list of parts goes on, but not where");
 		memcpy(next, parts.next, sizeof next);
 	} while (parts.more);
 	return ST_OK;

@@ -221,7 +221,9 @@ static enum status find_out(struct run *run, struct storage_put *p, struct http_
 	after = run_within(&after, UNDO_TIME);
 	http_answer_release(a);
 	if (s3_put_ours(&after, p->s, &p->facts, a, o, &other)) {
-		if (err->code == ST_PRECONDITION || other.code != ST_PRECONDITION || over)
+		bool kept = p->facts.condition == PUT_MATCHES && !strcmp(o->token, p->facts.token);
+
+		if (err->code == ST_PRECONDITION || other.code != ST_PRECONDITION || over || p->facts.condition == PUT_ANY || kept)
 			return err->code;
 		error_release(err);
 		return error_move(err, &other);
@@ -312,5 +314,8 @@ enum status s3_put_finish(struct run *run, struct storage_put *put, struct stora
 	p->buffer = NULL;
 	if (s3_upload_part(p->upload, last, p->len, err) || check_condition(run, p->s, &p->facts, &heeded, err))
 		return err->code;
-	return s3_upload_finish(run, p->upload, o, err);
+	/* That a condition of a put is heeded says nothing about that of an upload. */
+	if (heeded && look_first(run, p->s, &p->facts, err))
+		return err->code;
+	return s3_upload_finish(run, p->upload, heeded, o, err);
 }

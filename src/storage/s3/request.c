@@ -5,6 +5,7 @@
 
 #define TRIES_OF_BAD_BYTES 5       /* bytes that arrived damaged, there or here */
 #define SKEW_MAX DURATION_SECONDS(300)
+#define FIRST_BUDGET DURATION_SECONDS(15)
 
 /* Codes of errors that say more than their status does. */
 enum meaning { M_NONE, M_RETRY, M_DAMAGED, M_KEYS, M_CLOCK, M_BUCKET, M_REGION, M_CONDITION, M_PERMANENT, M_QUOTA };
@@ -221,25 +222,33 @@ static enum status one_try(struct attempt *t, struct error *err)
 	}
 	if (t->a->status >= 200 && t->a->status < 300) {
 		atomic_store(&t->s->bucket_seen, true);
+		atomic_store(&t->s->answered, true);
 		return ST_OK;
 	}
 	return judge(t, &keys, err);
 }
 
+/* A refusal proves that this try did nothing; a server's own error, silence, or an answer that broke off does not. */
+static bool may_be_done(const struct http_answer *a) { return a->resent || (a->sent && (a->status < 300 || a->status >= 500)); }
+
 enum status s3_send(struct run *run, struct s3 *s, const struct s3_request *q, struct http_answer *a, struct error *err)
 {
 	const struct http_backoff backoff = {.budget = s->params.retry};
+	struct http_backoff first = backoff; /* until the store answers at all, its address is more likely wrong than the network away */
 	struct attempt t = {.run = run, .s = s, .q = q, .a = a};
 	struct http_retry retry = HTTP_RETRY_INIT;
 
+	if (!first.budget.us || first.budget.us > FIRST_BUDGET.us)
+		first.budget = FIRST_BUDGET;
 	sha256_hex(q->sha ? *q->sha : sha256_of(q->n ? q->body : "", q->n), t.sha);
 	if (q->repeated)
 		*q->repeated = false;
 	while (one_try(&t, err)) {
-		/* A refusal proves that this try did nothing; a server's own error or silence does not. */
-		if (q->repeated && a->sent && (!a->status || a->status >= 500))
+		if (q->repeated && may_be_done(a))
 			*q->repeated = true;
-		if (http_retry_wait(run, &backoff, &retry, a, err))
+		if (a->status)
+			atomic_store(&s->answered, true);
+		if (http_retry_wait(run, atomic_load(&s->answered) ? &backoff : &first, &retry, a, err))
 			return err->code;
 	}
 	return ST_OK;

@@ -73,6 +73,11 @@ static enum status confirm(const struct http_answer *a, const void *p, struct pa
 	return ST_OK;
 }
 
+static enum status aborted(const struct s3_upload *u, struct error *err)
+{
+	return error_set(err, ST_IO, "%s: the upload is gone: somebody aborted it", u->facts->key);
+}
+
 static enum status send_part(struct s3_upload *u, const struct job *j, struct part *part, struct error *err)
 {
 	CLEANUP(http_headers_release) struct http_headers headers = HTTP_HEADERS_INIT;
@@ -91,7 +96,7 @@ static enum status send_part(struct s3_upload *u, const struct job *j, struct pa
 
 		error_release(err);
 		if (failpoint("s3.part.before", err) || s3_send(u->run, u->s, &q, &a, err))
-			return err->code;
+			return err->code == ST_NOT_FOUND ? aborted(u, err) : err->code;
 		if (!confirm(&a, j->buffer, part, err))
 			return ST_OK;
 	}
@@ -290,8 +295,12 @@ static enum status read_completion(const struct s3_upload *u, const struct http_
 
 	s3_fault_read(buf_str(&a->body), a->body.len, &f);
 	if (*f.code) {
-		error_set(err, ST_UNREACHABLE, "%s: cannot finish the upload: %s (%s)", u->facts->key, f.message, f.code);
-		err->retry = true;
+		bool passes = !strcmp(f.code, "InternalError") || !strcmp(f.code, "SlowDown") || !strcmp(f.code, "ServiceUnavailable");
+		bool condition = !strcmp(f.code, "PreconditionFailed");
+
+		error_set(err, passes ? ST_UNREACHABLE : condition ? ST_PRECONDITION : ST_IO, "%s: cannot finish the upload: %s (%s)", u->facts->key,
+			  f.message, f.code);
+		err->retry = passes;
 		return err->code;
 	}
 	if (s3_xml_one(buf_str(&a->body), a->body.len, "ETag", &etag, err) ||
@@ -301,37 +310,49 @@ static enum status read_completion(const struct s3_upload *u, const struct http_
 }
 
 /* *sum: the composite that the store answered, or NULL. */
-static enum status complete(struct run *run, struct s3_upload *u, char **sum, struct error *err)
+static enum status ask_completion(struct run *run, struct s3_upload *u, const struct s3_request *q, char **sum, struct error *err)
+{
+	const struct http_backoff backoff = {.budget = u->s->params.retry};
+	struct http_retry retry = HTTP_RETRY_INIT;
+
+	for (;;) {
+		CLEANUP(http_answer_release) struct http_answer a = HTTP_ANSWER_INIT;
+
+		if (s3_send(run, u->s, q, &a, err) || !read_completion(u, &a, sum, err) || http_retry_wait(run, &backoff, &retry, &a, err))
+			return err->code;
+	}
+}
+
+/* True where the object is there although the store did not say so. */
+static bool is_done(struct run *run, struct s3_upload *u)
+{
+	CLEANUP(http_answer_release) struct http_answer a = HTTP_ANSWER_INIT;
+	CLEANUP(error_release) struct error ignored = ERROR_INIT;
+	struct run within = run_within(run, ABORT_TIME);
+	struct storage_object o;
+
+	return !s3_put_ours(&within, u->s, u->facts, &a, &o, &ignored);
+}
+
+static enum status complete(struct run *run, struct s3_upload *u, bool heeded, char **sum, struct error *err)
 {
 	CLEANUP(http_headers_release) struct http_headers headers = HTTP_HEADERS_INIT;
 	CLEANUP(buf_release) struct buf body = BUF_INIT;
 	const struct s3_param param = {"uploadId", u->id};
-	bool repeated = false;
 
 	list_parts(u, &body);
 	http_headers_add(&headers, "Content-Type", "application/xml");
-	s3_put_condition(u->facts, &headers);
+	if (heeded)
+		s3_put_condition(u->facts, &headers);
 	const struct s3_request q = {.method = "POST", .doing = "finish the upload", .key = u->facts->key, .param = &param, .params = 1,
-				     .headers = &headers, .body = body.data, .n = body.len, .stall = COMPLETE_STALL,
-				     .repeated = &repeated};
-	CLEANUP(http_answer_release) struct http_answer a = HTTP_ANSWER_INIT;
-	enum status st = s3_send(run, u->s, &q, &a, err);
-	if (!st && !read_completion(u, &a, sum, err))
+				     .headers = &headers, .body = body.data, .n = body.len, .stall = COMPLETE_STALL};
+	if (!ask_completion(run, u, &q, sum, err))
 		return ST_OK;
-	/* It may have been done all the same: what is there decides. */
-	if (err->code != ST_CANCELLED && err->code != ST_DEADLINE && (!st || repeated || err->code == ST_NOT_FOUND)) {
-		CLEANUP(http_answer_release) struct http_answer head = HTTP_ANSWER_INIT;
-		CLEANUP(error_release) struct error other = ERROR_INIT;
-		struct storage_object o;
-
-		if (!s3_put_ours(run, u->s, u->facts, &head, &o, &other)) {
-			error_release(err);
-			return ST_OK;
-		}
+	if (err->code != ST_CANCELLED && err->code != ST_DEADLINE && is_done(run, u)) {
+		error_release(err);
+		return ST_OK;
 	}
-	if (err->code == ST_NOT_FOUND)
-		error_set(err, ST_IO, "%s: the upload is gone: somebody aborted it", u->facts->key);
-	return err->code;
+	return err->code == ST_NOT_FOUND ? aborted(u, err) : err->code;
 }
 
 static enum status read_back(struct run *run, struct s3_upload *u, struct error *err)
@@ -395,14 +416,14 @@ static void take_away(struct s3_upload *u)
 		error_release(&ignored);
 }
 
+/* ST_PRECONDITION where another object is there. */
 static enum status compare(struct run *run, struct s3_upload *u, const char *answered, struct storage_object *o, struct error *err)
 {
 	CLEANUP(http_answer_release) struct http_answer a = HTTP_ANSWER_INIT;
 	enum storage_proof proof;
 
 	if (s3_put_ours(run, u->s, u->facts, &a, o, err))
-		return err->code == ST_PRECONDITION ? error_set(err, ST_IO, "%s: was replaced as soon as it was there", u->facts->key)
-						    : err->code;
+		return err->code;
 	if (o->size != u->size)
 		return error_set(err, ST_IO, "%s: the store holds %" PRIu64 " bytes after %" PRIu64 " were sent", u->facts->key, o->size,
 				 u->size);
@@ -413,15 +434,18 @@ static enum status compare(struct run *run, struct s3_upload *u, const char *ans
 	return ST_OK;
 }
 
-enum status s3_upload_finish(struct run *run, struct s3_upload *u, struct storage_object *o, struct error *err)
+enum status s3_upload_finish(struct run *run, struct s3_upload *u, bool heeded, struct storage_object *o, struct error *err)
 {
 	CLEANUP(cstr_release) char *sum = NULL;
 
-	if (wait_all(run, u, err) || failpoint("s3.complete.before", err) || complete(run, u, &sum, err))
+	if (wait_all(run, u, err) || failpoint("s3.complete.before", err) || complete(run, u, heeded, &sum, err))
 		return err->code;
 	u->done = true;
-	if (failpoint("s3.complete.after", err) || compare(run, u, sum, o, err))
-		take_away(u);
+	if (!failpoint("s3.complete.after", err) && !compare(run, u, sum, o, err))
+		return ST_OK;
+	if (err->code == ST_PRECONDITION) /* what is there now is somebody else's */
+		return error_set(err, ST_IO, "%s: was replaced as soon as it was there", u->facts->key);
+	take_away(u);
 	return err->code;
 }
 

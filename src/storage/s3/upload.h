@@ -28,8 +28,8 @@ enum status s3_upload_open(struct run *run, struct s3 *s, const struct s3_put_fa
 enum status s3_upload_buffer(struct run *run, struct s3_upload *u, void **buffer, struct error *err) MUST_CHECK;
 /* Owns buffer in every case. Parts go in this order; all but the last have S3_PART bytes. */
 enum status s3_upload_part(struct s3_upload *u, void *buffer, size_t n, struct error *err) MUST_CHECK;
-/* Waits for all parts, makes the object and compares it. */
-enum status s3_upload_finish(struct run *run, struct s3_upload *u, struct storage_object *o, struct error *err) MUST_CHECK;
+/* Waits for all parts, makes the object, with the condition where the store heeds conditions, and compares it. */
+enum status s3_upload_finish(struct run *run, struct s3_upload *u, bool heeded, struct storage_object *o, struct error *err) MUST_CHECK;
 /* Ends the threads and, where it was not finished, aborts it in the store. NULL is fine. */
 void s3_upload_free(struct s3_upload *u);
 

@@ -160,7 +160,7 @@ struct page_reader {
 	struct s3_page *page;
 	struct storage_version now; /* the item that is being read */
 	char *token;
-	bool url_encoded;
+	bool url_encoded, next_is_key;
 };
 
 static int hex(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
@@ -264,8 +264,12 @@ static enum status on_page(void *ctx, const char *path, const char *text, struct
 		r->page->more = !strcmp(text, "true");
 	else if (!strcmp(path, "EncodingType"))
 		r->url_encoded = !strcmp(text, "url");
-	else if (!strcmp(path, "NextContinuationToken") || !strcmp(path, "NextKeyMarker"))
+	else if (!strcmp(path, "NextContinuationToken"))
 		replace(&r->page->next, text);
+	else if (!strcmp(path, "NextKeyMarker")) {
+		replace(&r->page->next, text);
+		r->next_is_key = true;
+	}
 	else if (!strcmp(path, "NextVersionIdMarker") || !strcmp(path, "NextUploadIdMarker"))
 		replace(&r->page->next_id, text);
 	return ST_OK;
@@ -281,6 +285,8 @@ enum status s3_page_read(const char *text, size_t n, struct s3_page *p, struct e
 	free(r.token);
 	for (size_t i = 0; r.url_encoded && i < p->item.len; i++)
 		url_decode(p->item.item[i].key);
+	if (r.url_encoded && r.next_is_key && p->next)
+		url_decode(p->next);
 	return st;
 }
 
