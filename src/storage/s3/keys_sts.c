@@ -2,8 +2,8 @@
 #include "core/secret.h"
 #include "storage/s3/keys_ask.h"
 #include "storage/s3/keys_internal.h"
-#include "storage/s3/keys_sts.h"
 #include "storage/s3/sign.h"
+#include "storage/s3/xml.h"
 
 #define NO_REGION "us-east-1" /* that of the endpoint without a region */
 
@@ -104,26 +104,83 @@ static void form_start(struct sts *s, const struct s3_role *role, const char *ac
 
 static enum status refused(const struct http_answer *a, const struct s3_role *role, struct error *err)
 {
-	CLEANUP(sts_answer_release) struct sts_answer x = STS_ANSWER_INIT;
+	struct s3_fault f;
 
-	http_status_error(a, err);
-	err->code = ST_AUTH;
-	err->retry = false;
-	if (!sts_answer_read(&a->body, &x) || !x.code)
+	s3_fault_read(buf_str(&a->body), a->body.len, &f);
+	if (!*f.code) {
+		http_status_error(a, err);
+		err->code = ST_AUTH;
+		err->retry = false;
 		return error_add(err, "STS, role %s", role->arn);
-	error_set(err, ST_AUTH, "STS refuses the role %s: %.100s: %.500s", role->arn, x.code, x.message ? x.message : "");
-	error_native(err, x.code);
-	if (strstr(x.code, "Expired"))
+	}
+	error_set(err, ST_AUTH, "STS refuses the role %s: %s: %s", role->arn, f.code, f.message);
+	if (strstr(f.code, "Expired"))
 		error_hint(err, "Whoever writes the token must write a new one before it ends; in Kubernetes the kubelet does.");
-	else if (!strcmp(x.code, "AccessDenied"))
+	else if (!strcmp(f.code, "AccessDenied"))
 		error_hint(err, "The trust policy of the role must name who assumes it.");
 	return err->code;
+}
+
+/* What an answer says of keys. */
+struct granted {
+	char *text[3]; /* id, secret, token; owned */
+	struct instant expires;
+};
+
+static void granted_release(struct granted *g)
+{
+	for (size_t i = 0; i < ARRAY_LEN(g->text); i++)
+		secret_text_release(&g->text[i]);
+}
+
+static char *trimmed(const char *s)
+{
+	static const char blanks[] = " \t\r\n";
+	size_t n;
+
+	s += strspn(s, blanks);
+	for (n = strlen(s); n && strchr(blanks, s[n - 1]);)
+		n--;
+	return xstrndup(s, n);
+}
+
+static enum status take_element(void *ctx, const char *path, const char *text, struct error *err)
+{
+	static const char *const names[] = {"/Credentials/AccessKeyId", "/Credentials/SecretAccessKey", "/Credentials/SessionToken"};
+	struct granted *g = ctx;
+	const char *below = strchr(path, '/'); /* the first element is called after the action */
+
+	for (size_t i = 0; below && i < ARRAY_LEN(names); i++)
+		if (!strcmp(below, names[i]) && !g->text[i])
+			g->text[i] = trimmed(text);
+	if (!below || strcmp(below, "/Credentials/Expiration"))
+		return ST_OK;
+	CLEANUP(cstr_release) char *time = trimmed(text);
+
+	return instant_parse(time, &g->expires, err);
+}
+
+static enum status take_keys(const struct http_answer *a, struct s3_keys *to, struct error *err)
+{
+	CLEANUP(granted_release) struct granted g = {.text = {NULL}};
+	struct s3_keys k = S3_KEYS_INIT;
+	char *text[3];
+
+	if (s3_xml_read(buf_str(&a->body), a->body.len, NULL, take_element, &g, err))
+		return err->code;
+	memcpy(text, g.text, sizeof text);
+	memset(g.text, 0, sizeof g.text);
+	k.expires = g.expires;
+	if (s3_keys_take(&k, "the answer", text, err))
+		return err->code;
+	s3_keys_release(to);
+	*to = k;
+	return ST_OK;
 }
 
 static enum status call(struct sts *s, const struct s3_role *role, struct http_headers *headers, const struct buf *form, struct error *err)
 {
 	CLEANUP(s3_answer_wipe) struct http_answer a = HTTP_ANSWER_INIT;
-	CLEANUP(sts_answer_release) struct sts_answer x = STS_ANSWER_INIT;
 	const struct s3_key_params *p = s->look->params;
 	struct s3_asking q = {
 		.params = {
@@ -139,22 +196,7 @@ static enum status call(struct sts *s, const struct s3_role *role, struct http_h
 		return error_add(err, "STS at %s", s->host);
 	if (a.status != 200)
 		return refused(&a, role, err);
-	if (!sts_answer_read(&a.body, &x))
-		return error_set(err, ST_BAD, "STS at %s: the answer is no XML of STS", s->host);
-
-	char *text[] = {x.id, x.secret, x.token};
-	struct s3_keys k = S3_KEYS_INIT;
-
-	x.id = x.secret = x.token = NULL;
-	if (s3_keys_take(&k, "STS", text, err))
-		return err->code;
-	if (x.expires && instant_parse(x.expires, &k.expires, err)) {
-		s3_keys_release(&k);
-		return error_add(err, "STS: Expiration");
-	}
-	s3_keys_release(s->look->keys);
-	*s->look->keys = k;
-	return ST_OK;
+	return take_keys(&a, s->look->keys, err) ? error_add(err, "STS at %s", s->host) : ST_OK;
 }
 
 enum status s3_assume_with_web_identity(struct s3_look *look, const struct s3_role *role, struct error *err)

@@ -97,7 +97,7 @@ enum status s3_xml_read(const char *text, size_t n, const char *root, s3_xml_fn 
 	XML_ParserFree(r.parser);
 	buf_release(&r.path);
 	for (size_t i = 0; i < DEPTH_MAX; i++)
-		buf_release(&r.text[i]);
+		wiped_release(&r.text[i]); /* STS answers keys */
 	return err->code;
 }
 

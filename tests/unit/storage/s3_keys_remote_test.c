@@ -1,7 +1,6 @@
 /* Keys that other machines give: STS, the endpoint of a container, the metadata of an instance. */
 #include <unistd.h>
 
-#include "storage/s3/keys_sts.h"
 #include "tests/unit/storage/s3_keys_fixture.h"
 
 static void expect_error(const char *profile, enum status code, const char *part)
@@ -228,25 +227,39 @@ TEST("access keys: metadata of another kind of cloud are passed over")
 	http_stub_stop(&stub);
 }
 
-TEST("access keys: an answer of STS that is no XML, or declares a document type, gives nothing")
+static int odd_sts(void *ctx, const struct http_stub_call *call UNUSED, struct buf *body)
 {
-	static const char *const bad[] = {
-		"", "hush", "<a>", "<a><AccessKeyId>x</AccessKeyId>",
-		"<!DOCTYPE a [<!ENTITY b \"hush\">]><a><AccessKeyId>&b;</AccessKeyId></a>",
+	buf_puts(body, ctx);
+	return 200;
+}
+
+TEST("access keys: an answer of STS that is no XML, declares a document type or lacks a key gives nothing")
+{
+	static const struct {
+		const char *body, *part;
+	} odd[] = {
+		{"hush", "STS at 127.0.0.1:"},
+		{"<R><X><Credentials><AccessKeyId>x</AccessKeyId></Credentials></X></R>", "the answer: the secret key is missing"},
+		{"<!DOCTYPE a [<!ENTITY b \"hush\">]><a><AccessKeyId>&b;</AccessKeyId></a>", "it declares a document type"},
+		{"<R><X><Credentials><Expiration>hushtime</Expiration></Credentials></X></R>", "STS at 127.0.0.1:"},
 	};
+	CLEANUP(cstr_release) char *token = NULL;
 
-	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-		CLEANUP(buf_release) struct buf body = BUF_INIT;
-		CLEANUP(sts_answer_release) struct sts_answer a = STS_ANSWER_INIT;
+	s3_test_bare();
+	token = s3_test_file("token", "hush");
+	s3_test_setenv("AWS_WEB_IDENTITY_TOKEN_FILE", "%s", token);
+	s3_test_setenv("AWS_ROLE_ARN", "arn:r");
+	for (size_t i = 0; i < ARRAY_LEN(odd); i++) {
+		CLEANUP(error_release) struct error err = ERROR_INIT;
+		CLEANUP(s3_keys_release) struct s3_keys k = S3_KEYS_INIT;
+		CLEANUP(cstr_release) char *body = xstrdup(odd[i].body), *from = NULL;
+		struct http_stub stub = {.answer = odd_sts, .ctx = body};
 
-		buf_puts(&body, bad[i]);
-		CHECK(!sts_answer_read(&body, &a));
+		http_stub_start(&stub);
+		s3_test_setenv("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:%u", stub.port);
+		CHECK(s3_test_look(NULL, &k, &from, &err) != ST_OK);
+		CHECK_HAS(error_text(&err), odd[i].part);
+		CHECK(!k.id);
+		http_stub_stop(&stub);
 	}
-	CLEANUP(buf_release) struct buf body = BUF_INIT;
-	CLEANUP(sts_answer_release) struct sts_answer a = STS_ANSWER_INIT;
-
-	buf_puts(&body, "<?xml version=\"1.0\"?><s:R xmlns:s=\"u\"><s:Code> A&amp;B\n</s:Code><s:Code>later</s:Code></s:R>");
-	CHECK(sts_answer_read(&body, &a));
-	CHECK_STR(a.code, "A&B");
-	CHECK(!a.id && !a.message);
 }
