@@ -98,6 +98,10 @@ static void set_objects(json_t *j, const struct manifest *m)
 		js_set_str(o, "key", m->object[i].key);
 		js_set_u64(o, "size", m->object[i].size);
 		js_set_sha256(o, "sha256", m->object[i].sha256);
+		if (m->recipients.len) {
+			js_set_u64(o, "plain_size", m->object[i].plain_size);
+			js_set_sha256(o, "plain_sha256", m->object[i].plain_sha256);
+		}
 		json_array_append_new(a, o);
 	}
 	js_set_new(j, "objects", a);
@@ -141,9 +145,13 @@ static bool has_replication(const struct manifest *m, const struct limits *l)
 
 static void set_origin(json_t *j, const struct manifest *m, const struct limits *l)
 {
+	json_t *requires = json_array();
+
 	js_set_str(j, "format", "drtool-backup");
 	js_set_u64(j, "version", MANIFEST_FORMAT);
-	js_set_new(j, "requires", json_array());
+	if (m->recipients.len)
+		js_add_str(requires, "age");
+	js_set_new(j, "requires", requires);
 	js_set_str(j, "id", m->id);
 	set_text(j, "source", m->source, l);
 	set_text(j, "driver", m->driver, l);
@@ -196,6 +204,10 @@ static json_t *make_json(const struct manifest *m, const struct limits *l)
 	set_text(j, "compression", m->compression, l);
 	if (m->shrink)
 		set_shrink(j, m, l->items[SHRINK]);
+	if (m->recipients.len)
+		js_set_new(j, "recipients", js_list(&m->recipients));
+	if (m->hidden)
+		js_set_str(j, "private", m->hidden);
 	set_list(j, "tags", &m->tags, m->tags.len, l);
 	set_list(j, list_key[NOTES], &m->notes, l->items[NOTES], l);
 	set_list(j, list_key[NOT_CONTAINED], &m->not_contained, l->items[NOT_CONTAINED], l);
@@ -225,7 +237,7 @@ json_t *manifest_json(const struct manifest *m)
 }
 
 /* The whole text. False: too long. */
-static bool print(const json_t *j, bool pretty, struct buf *to)
+static bool print(const json_t *j, bool pretty, size_t max, struct buf *to)
 {
 	char hex[SHA256_HEX];
 
@@ -235,7 +247,7 @@ static bool print(const json_t *j, bool pretty, struct buf *to)
 	buf_puts(to, ",\n  ");
 	struct sha256 sum = sha256_of(to->data, to->len);
 	buf_printf(to, TAIL_KEY "%s" TAIL_END, sha256_hex(sum, hex));
-	return to->len <= MANIFEST_MAX;
+	return to->len <= max;
 }
 
 /* Takes a quarter of the list that takes most room. False: there is none left. */
@@ -264,13 +276,18 @@ static bool cut_largest(const json_t *j, struct limits *l)
 
 enum status manifest_write(const struct manifest *m, struct buf *to, struct error *err)
 {
+	return manifest_write_within(m, MANIFEST_MAX, to, err);
+}
+
+enum status manifest_write_within(const struct manifest *m, size_t max, struct buf *to, struct error *err)
+{
 	struct limits l = no_limits(m);
 	bool fits = false, first = true;
 
 	while (!fits) {
 		CLEANUP(js_decref) json_t *j = make_json(m, &l);
 
-		fits = (first && print(j, true, to)) || print(j, false, to);
+		fits = (first && print(j, true, max, to)) || print(j, false, max, to);
 		first = false;
 		if (fits)
 			break;
@@ -278,7 +295,7 @@ enum status manifest_write(const struct manifest *m, struct buf *to, struct erro
 		if (l.text > TEXT_CUT)
 			l.text = TEXT_CUT;
 		else if (!cut_largest(j, &l))
-			return error_set(err, ST_FAILED, "the manifest does not fit into %u bytes (%zu volumes)", MANIFEST_MAX, m->objects);
+			return error_set(err, ST_FAILED, "the manifest does not fit into %zu bytes (%zu volumes)", max, m->objects);
 	}
 	return ST_OK;
 }
@@ -302,7 +319,8 @@ static enum status check_sum(const char *p, size_t n, struct error *err)
 	return ST_OK;
 }
 
-static const struct js_format format = {"drtool-backup", MANIFEST_FORMAT, "Use a newer drtool for this backup."};
+static const char *const known_words[] = {"age", NULL};
+static const struct js_format format = {"drtool-backup", MANIFEST_FORMAT, "Use a newer drtool for this backup.", known_words};
 
 static char *opt_str(const json_t *j, const char *key)
 {
@@ -360,6 +378,21 @@ static enum status get_scopes(const json_t *j, struct manifest *m, struct error 
 	return ST_OK;
 }
 
+static enum status get_plain(const json_t *o, bool sealed, struct manifest_object *to, struct error *err)
+{
+	const char *hex = js_opt_str(o, "plain_sha256", "");
+
+	to->plain_size = to->size;
+	to->plain_sha256 = to->sha256;
+	if (!sealed)
+		return ST_OK;
+	if (js_u64(o, WHAT, "plain_size", &to->plain_size, err))
+		return err->code;
+	if (!sha256_parse(hex, strlen(hex), &to->plain_sha256))
+		return error_set(err, ST_BAD, WHAT ": an object of it has no checksum of its plain bytes");
+	return ST_OK;
+}
+
 static enum status get_objects(const json_t *j, struct manifest *m, struct error *err)
 {
 	json_t *a;
@@ -379,6 +412,8 @@ static enum status get_objects(const json_t *j, struct manifest *m, struct error
 			cstr_release(&to->key);
 			return error_set(err, ST_BAD, WHAT ": an object of it is malformed");
 		}
+		if (get_plain(o, m->recipients.len, to, err))
+			return err->code;
 	}
 	return m->objects ? ST_OK : error_set(err, ST_BAD, WHAT " names no objects");
 }
@@ -420,13 +455,14 @@ static enum status get_all(const json_t *j, struct manifest *m, struct error *er
 	m->oldest_client = opt_str(j, "oldest_client");
 	m->compression = opt_str(j, "compression");
 	m->suspect_because = opt_str(j, "suspect_because");
+	m->hidden = opt_str(j, "private");
 	json_t *shrink = json_object_get(j, "shrink");
 	m->shrink = json_is_object(shrink) ? json_incref(shrink) : NULL;
 	json_t *replication = json_object_get(j, "replication");
 	m->replication = json_is_object(replication) ? json_incref(replication) : NULL;
 	if (get_str(j, "source", &m->source, err) || get_str(j, "driver", &m->driver, err) || get_str(j, "kind", &m->kind, err) ||
 	    get_str(j, "identity", &m->identity, err) || get_list(j, "client_tools", &m->client_tools, err) ||
-	    get_list(j, "tags", &m->tags, err) || get_list(j, "notes", &m->notes, err) ||
+	    get_list(j, "recipients", &m->recipients, err) || get_list(j, "tags", &m->tags, err) || get_list(j, "notes", &m->notes, err) ||
 	    get_list(j, "not_contained", &m->not_contained, err) || get_scopes(j, m, err) || get_objects(j, m, err) ||
 	    get_numbers(j, m, err))
 		return err->code;
@@ -449,7 +485,7 @@ void manifest_release(struct manifest *m)
 {
 	char **const text[] = {&m->source,        &m->driver,         &m->kind,           &m->url,
 			       &m->identity,      &m->server_version, &m->server_role,    &m->tool_version,
-			       &m->oldest_client, &m->compression,    &m->suspect_because};
+			       &m->oldest_client, &m->compression,    &m->suspect_because, &m->hidden};
 
 	for (size_t i = 0; i < ARRAY_LEN(text); i++)
 		cstr_release(text[i]);
@@ -462,6 +498,7 @@ void manifest_release(struct manifest *m)
 	free(m->scope);
 	free(m->object);
 	strlist_release(&m->client_tools);
+	strlist_release(&m->recipients);
 	strlist_release(&m->tags);
 	strlist_release(&m->notes);
 	strlist_release(&m->not_contained);

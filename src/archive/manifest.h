@@ -21,7 +21,10 @@ struct manifest_scope {
 struct manifest_object {
 	char *key; /* within the source's backup/ folder: file name only */
 	uint64_t size;
-	struct sha256 sha256;
+	struct sha256 sha256;       /* of the stored bytes */
+	/* Of a sealed one: of the archive's bytes in it; else size and sha256 once more. */
+	uint64_t plain_size;
+	struct sha256 plain_sha256;
 };
 struct manifest {
 	char id[BACKUP_ID_LEN + 1];
@@ -46,6 +49,8 @@ struct manifest {
 	char *compression;   /* engine and level */
 	json_t *replication; /* object: what the server follows and how far it was; NULL */
 	json_t *shrink;      /* object: "<scope>\t<name>" -> rows, of the largest tables, for the suspect rule; may be NULL */
+	struct strlist recipients; /* of a sealed backup: public keys, or "passphrase"; else empty */
+	char *hidden;              /* private: base64 of the whole manifest, sealed; the lists of this one lack all names. NULL: nothing is hidden */
 	struct strlist tags; /* "k=v" */
 	struct strlist notes;
 	struct strlist not_contained; /* what the backup does not contain */
@@ -60,6 +65,8 @@ struct manifest {
 /* The bytes, at most MANIFEST_MAX; lists that do not fit are cut at the end and counted. ST_FAILED: what cannot be cut, the volumes,
  * is too much. */
 enum status manifest_write(const struct manifest *m, struct buf *to, struct error *err) MUST_CHECK;
+/* The same with a limit of the caller's. */
+enum status manifest_write_within(const struct manifest *m, size_t max, struct buf *to, struct error *err) MUST_CHECK;
 /* The same as a JSON object without checksum, uncut: the head of drtool/manifest.json. */
 json_t *manifest_json(const struct manifest *m);
 /* ST_BAD: no manifest or a damaged one; ST_UNSUPPORTED: a later format or an unknown word in "requires". Unknown keys: ignored. */

@@ -30,7 +30,7 @@ static enum status get_u32(const json_t *j, const char *key, uint32_t max, uint3
 	return ST_OK;
 }
 
-static const struct js_format format = {"drtool-archive", ARCHIVE_FORMAT, "Read it with a newer drtool, or with tar as its RESTORE.txt says."};
+static const struct js_format format = {"drtool-archive", ARCHIVE_FORMAT, "Read it with a newer drtool, or with tar as its RESTORE.txt says.", NULL};
 
 enum status root_parse_head(const char *line, size_t n, struct root_head *h, struct error *err)
 {

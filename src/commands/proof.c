@@ -16,6 +16,8 @@ static void print_result(const struct cli *cli, const struct op_source *s, const
 	if (cli->p.quiet || (st && st != ST_BAD))
 		return;
 	out_printf("%s  %s in %s  %s: ", s->name, r->backup, from->name, st ? "BAD" : proof_name(r->level));
+	if (r->stored_only)
+		out_printf("stored bytes only (encrypted, no key given), ");
 	CLEANUP(cstr_release) char *tables = text_count(r->tables, "table"), *rows = text_count(r->rows, "row");
 	if (r->tables)
 		out_printf("%s, %s, ", tables, rows);

@@ -1,6 +1,7 @@
 /* One backup of one source: snapshot, archive, stores, manifest - published last, atomically, or not at all. */
 #include "ops/backup_write.h"
 #include "ops/names.h"
+#include "ops/private.h"
 #include "ops/recover.h"
 #include "ops/stored_config.h"
 
@@ -130,7 +131,7 @@ static void describe(struct backing_up *b)
 	copy_list(&m->tags, &s->s.tags);
 	if (b->q->tags)
 		copy_list(&m->tags, b->q->tags);
-	if (m->has_password_hashes)
+	if (m->has_password_hashes && !b->write.recipients)
 		notes_add(b->env->notes, "the backup holds password hashes and is not encrypted: keep the store private");
 	for (size_t i = 0; i < b->info.uncovered.len; i++)
 		if (!b->q->covered || !strlist_matches(b->q->covered, b->info.uncovered.item[i])) {
@@ -153,6 +154,8 @@ static void print_plan(struct backing_up *b)
 		buf_printf(p, "uses %s\n", b->info.tools.item[i]);
 	for (size_t i = 0; i < b->write.stores.opened; i++)
 		buf_printf(p, "to store %s (%s)\n", b->write.stores.open[i]->name, b->write.stores.open[i]->storage.url);
+	for (size_t i = 0; i < b->r->manifest.recipients.len; i++)
+		buf_printf(p, "encrypted for %s\n", b->r->manifest.recipients.item[i]);
 	budget_print(&b->budget, p);
 }
 
@@ -250,7 +253,7 @@ static enum status write_archive(struct backing_up *b, struct error *err)
 	spec.writer = b->write.writer;
 	if (dump_pipeline_new(&b->run, &spec, &b->pipeline, err))
 		return err->code;
-	backup_restore_text(b->pipeline, b->info.restore_text, &text);
+	backup_restore_text(b->pipeline, &b->write, b->info.restore_text, &text);
 	struct entry_sink top = dump_entry_sink(b->pipeline, NULL);
 	struct memory_bytes bytes = {buf_str(&text), text.len};
 	const struct dump_entry e = {.path = "RESTORE.txt", .size = text.len};
@@ -325,7 +328,8 @@ static enum status publish(struct backing_up *b, struct error *err)
 
 	for (size_t i = 0; i < m->objects; i++)
 		m->stored += m->object[i].size;
-	if (manifest_write(m, &text, err))
+	if (b->q->source->s.private_manifest ? private_manifest_write(&b->run, m, b->write.recipients, &text, err)
+					     : manifest_write(m, &text, err))
 		return err->code;
 	if (failpoint("backup.manifest.before", err) || run_check(&b->run, err) || backup_write_locked(b->env, &b->write, err))
 		return err->code;
@@ -357,7 +361,7 @@ static void record(struct backing_up *b, struct store *store, const struct error
 	struct catalog_source info = {
 		.driver = xstrdup(s->driver->name),
 		.identity = m->identity ? xstrdup(m->identity) : NULL,
-		.url = url_without_secrets(s->url),
+		.url = s->s.private_manifest ? NULL : url_without_secrets(s->url),
 		.expect_every = s->s.expect_every,
 		.rpo = s->s.rpo,
 		.verify_every = s->s.verify_every,
@@ -370,10 +374,11 @@ static void record(struct backing_up *b, struct store *store, const struct error
 		.level = PROOF_STORED,
 		.started = b->write.began,
 		.finished = run_now(b->env->run),
-		.cause = good ? NULL : error_text(cause),
+		.cause = good ? NULL : evidence_cause(s->s.private_manifest, cause),
 	};
 
-	copy_list(&info.uncovered, &b->info.uncovered);
+	if (!s->s.private_manifest)
+		copy_list(&info.uncovered, &b->info.uncovered);
 	if (good && catalog_source_write(b->env->run, store, s->name, &info, &e))
 		notes_add(b->env->notes, "store %s: source.json was not written: %s", store->name, error_text(&e));
 	error_release(&e);
@@ -474,6 +479,26 @@ static enum status look_into_stores(struct backing_up *b, struct instant *newest
 	return ST_OK;
 }
 
+/* Whom the backup is sealed for, and the memory that is needed. */
+static enum status take_recipients(struct backing_up *b, struct error *err)
+{
+	const struct op_source *s = b->q->source;
+	struct budget_use use = {.chunk_size = (uint32_t)b->env->global->chunk_size, .sealed = s->s.encrypt_to.len};
+
+	if (s->s.private_manifest && !s->s.encrypt_to.len) {
+		error_set(err, ST_CONFIG, "source %s: private_manifest goes with encrypt_to", s->name);
+		return error_hint(err, "What is not encrypted cannot be kept private.");
+	}
+	if (op_recipients(b->env, &s->s, &b->write.recipients, err))
+		return error_add(err, "source %s", s->name);
+	for (size_t i = 0; i < s->s.encrypt_to.len; i++)
+		strlist_add_once(&b->r->manifest.recipients, s->s.encrypt_to.item[i]);
+	use.passphrase = strlist_has(&s->s.encrypt_to, "passphrase");
+	for (size_t i = 0; i < b->q->stores; i++)
+		use.network = use.network || b->q->to[i]->ops->part_size;
+	return budget_of(b->env, &use, &b->budget, err);
+}
+
 static enum status prepare(struct backing_up *b, struct error *err)
 {
 	const struct backup_request *q = b->q;
@@ -482,7 +507,7 @@ static enum status prepare(struct backing_up *b, struct error *err)
 
 	if (q->new_identity && (!q->because || !*q->because))
 		return error_set(err, ST_USAGE, "--new-identity needs --because TEXT");
-	if (tmpdir_make(&b->dir, "drtool", err) || budget_of(b->env, (uint32_t)b->env->global->chunk_size, false, &b->budget, err) ||
+	if (tmpdir_make(&b->dir, "drtool", err) || take_recipients(b, err) ||
 	    backup_write_stores(b->env, q, &b->write, err) || open_dump(b, err))
 		return err->code;
 	if (look_into_stores(b, &newest, err))

@@ -66,22 +66,26 @@ static enum status flush_block(struct backup_write *w, struct error *err)
 	return store_set_write(w->set, b, err);
 }
 
+static char *volume_name(const struct backup_write *w, uint32_t volume)
+{
+	const char *end = w->recipients ? ".age" : "";
+
+	return volume ? xasprintf("%s.v%04" PRIu32 ".tar.gz%s", w->manifest->id, volume + 1, end) : xasprintf("%s.tar.gz%s", w->manifest->id, end);
+}
+
 static enum status volume_begin(void *ctx, uint32_t volume, struct error *err)
 {
 	struct backup_write *w = ctx;
-	const struct manifest *m = w->manifest;
-	char name[BACKUP_ID_LEN + 32];
+	CLEANUP(cstr_release) char *name = volume_name(w, volume);
+	CLEANUP(cstr_release) char *key = catalog_key(w->manifest->source, "backup", name);
 
-	if (volume)
-		snprintf(name, sizeof name, "%s.v%04" PRIu32 ".tar.gz", m->id, volume + 1);
-	else
-		snprintf(name, sizeof name, "%s.tar.gz", m->id);
-	CLEANUP(cstr_release) char *key = catalog_key(m->source, "backup", name);
-	return store_set_begin(w->set, key, err);
+	if (store_set_begin(w->set, key, err))
+		return err->code;
+	return w->sealer ? sealer_begin(w->sealer, err) : ST_OK;
 }
 
 /* Members of a few KiB are gathered, so that the number of hand-overs depends on bytes only. */
-static enum status volume_write(void *ctx, const void *p, size_t n, struct error *err)
+static enum status gather(void *ctx, const void *p, size_t n, struct error *err)
 {
 	struct backup_write *w = ctx;
 	const char *at = p;
@@ -100,22 +104,29 @@ static enum status volume_write(void *ctx, const void *p, size_t n, struct error
 	return ST_OK;
 }
 
+static enum status volume_write(void *ctx, const void *p, size_t n, struct error *err)
+{
+	struct backup_write *w = ctx;
+
+	return w->sealer ? sealer_write(w->sealer, p, n, err) : gather(w, p, n, err);
+}
+
 static enum status volume_end(void *ctx, uint32_t volume, uint64_t size, struct sha256 sha256, struct error *err)
 {
 	struct backup_write *w = ctx;
 	struct manifest *m = w->manifest;
+	struct manifest_object o = {.size = size, .sha256 = sha256, .plain_size = size, .plain_sha256 = sha256};
 	uint64_t stored = 0;
 
+	if (w->sealer && sealer_end(w->sealer, &o.size, &o.sha256, err))
+		return err->code;
 	if (failpoint("backup.volume.end", err) || flush_block(w, err) || store_set_end(w->set, &stored, err))
 		return err->code;
-	if (stored != size)
-		return error_set(err, ST_BAD, "volume %" PRIu32 ": %" PRIu64 " bytes were written, the stores have %" PRIu64, volume + 1, size, stored);
+	if (stored != o.size)
+		return error_set(err, ST_BAD, "volume %" PRIu32 ": %" PRIu64 " bytes were written, the stores have %" PRIu64, volume + 1, o.size, stored);
+	o.key = volume_name(w, volume);
 	m->object = xrealloc(m->object, (m->objects + 1) * sizeof *m->object);
-	m->object[m->objects++] = (struct manifest_object){
-		.key = volume ? xasprintf("%s.v%04" PRIu32 ".tar.gz", m->id, volume + 1) : xasprintf("%s.tar.gz", m->id),
-		.size = size,
-		.sha256 = sha256,
-	};
+	m->object[m->objects++] = o;
 	return ST_OK;
 }
 
@@ -138,6 +149,8 @@ enum status backup_write_begin(struct op_env *env, const struct budget *b, const
 
 	w->block_size = 1u << 20;
 	w->set = store_set_new(env->run, &set);
+	if (w->recipients)
+		w->sealer = sealer_new(env->run, w->recipients, (struct byte_sink){.write = gather, .ctx = w});
 	return archive_writer_new(&w->writer, &spec, err);
 }
 
@@ -162,6 +175,8 @@ enum status backup_write_locked(struct op_env *env, struct backup_write *w, stru
 void backup_write_release(struct backup_write *w)
 {
 	archive_writer_freep(&w->writer);
+	sealer_freep(&w->sealer);
+	seal_recipients_freep(&w->recipients);
 	store_set_freep(&w->set);
 	for (size_t i = 0; w->lock && i < w->stores.opened; i++)
 		lock_release(&w->lock[i]);
@@ -171,13 +186,28 @@ void backup_write_release(struct backup_write *w)
 	*w = (struct backup_write)BACKUP_WRITE_INIT;
 }
 
-void backup_restore_text(struct dump_pipeline *p, const char *text, struct buf *to)
+static void put_restore_text(const struct backup_write *w, const char *text, size_t n, struct buf *to)
+{
+	static const char plain[] = "tar xzf BACKUP.tar.gz\n";
+	const char *found = w->recipients ? memmem(text, n, plain, sizeof plain - 1) : NULL;
+	const bool passphrase = w->recipients && strlist_has(&w->manifest->recipients, "passphrase");
+
+	if (found) {
+		buf_put(to, text, (size_t)(found - text));
+		buf_printf(to, "age -d %sBACKUP.tar.gz.age | tar xz\n", passphrase ? "" : "-i KEY.txt ");
+		n -= (size_t)(found - text) + sizeof plain - 1;
+		text = found + sizeof plain - 1;
+	}
+	buf_put(to, text, n);
+}
+
+void backup_restore_text(struct dump_pipeline *p, const struct backup_write *w, const char *text, struct buf *to)
 {
 	for (const char *mark, *end; (mark = strchr(text, '\001')) && (end = strchr(mark + 1, '\001')); text = end + 1) {
 		CLEANUP(cstr_release) char *scope = xstrndup(mark + 1, (size_t)(end - mark - 1));
 
-		buf_put(to, text, (size_t)(mark - text));
+		put_restore_text(w, text, (size_t)(mark - text), to);
 		buf_shell_word(to, dump_scope_folder(p, scope));
 	}
-	buf_puts(to, text);
+	put_restore_text(w, text, strlen(text), to);
 }

@@ -3,6 +3,7 @@
 #define OPS_BACKUP_WRITE_H
 
 #include "ops/internal.h"
+#include "ops/sealer.h"
 
 struct backup_write {
 	struct open_stores stores;
@@ -10,6 +11,8 @@ struct backup_write {
 	struct store_set *set;
 	struct archive_writer *writer;
 	struct manifest *manifest;     /* volumes are added here as they end */
+	struct seal_recipients *recipients; /* owned; NULL: not sealed */
+	struct sealer *sealer;         /* of the volume that is open */
 	struct buf block;              /* bytes on their way to the stores */
 	size_t block_size;
 	struct instant began;
@@ -23,8 +26,8 @@ enum status backup_write_drop(const struct backup_request *q, struct backup_writ
 enum status backup_write_begin(struct op_env *env, const struct budget *b, const char *spool_dir, struct backup_write *w, struct error *err) MUST_CHECK;
 /* Every lock is still ours. */
 enum status backup_write_locked(struct op_env *env, struct backup_write *w, struct error *err) MUST_CHECK;
-/* The driver's RESTORE.txt with the folders of the scopes in it. */
-void backup_restore_text(struct dump_pipeline *p, const char *text, struct buf *to);
+/* The driver's RESTORE.txt with the folders of the scopes in it; of a sealed backup with the command that opens it. */
+void backup_restore_text(struct dump_pipeline *p, const struct backup_write *w, const char *text, struct buf *to);
 void backup_write_release(struct backup_write *w);
 
 #endif

@@ -148,9 +148,10 @@ enum status compare_with_archive(struct op_env *env, const struct comparison *wh
 	struct archive_reader *reader = reading->reader;
 	CLEANUP(digesting_release) struct digesting d = {.env = env, .driver = target->driver, .reader = reader, .result = r};
 	CLEANUP(tmpdir_release) struct tmpdir dir = TMPDIR_INIT;
+	const struct budget_use use = reading_use(reading, false);
 	struct budget budget;
 
-	if (tmpdir_make(&dir, "drtool", err) || budget_of(env, archive_chunk_size(reader), false, &budget, err))
+	if (tmpdir_make(&dir, "drtool", err) || budget_of(env, &use, &budget, err))
 		return err->code;
 	struct endpoint e = endpoint_of(env, target, &dir);
 	struct recorded rec = load_recorded(reader);

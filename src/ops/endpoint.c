@@ -1,6 +1,8 @@
 /* From a bound source to what a driver is given. */
 #include "ops/internal.h"
 
+#define SCRYPT_MEMORY ((uint64_t)1024 << SEAL_WORK_BACKUP)
+
 struct endpoint endpoint_of(struct op_env *env, const struct op_source *s, const struct tmpdir *dir)
 {
 	return (struct endpoint){
@@ -16,13 +18,16 @@ struct endpoint endpoint_of(struct op_env *env, const struct op_source *s, const
 	};
 }
 
-enum status budget_of(struct op_env *env, uint32_t chunk_size, bool load, struct budget *b, struct error *err)
+enum status budget_of(struct op_env *env, const struct budget_use *use, struct budget *b, struct error *err)
 {
 	struct budget_request q = {
 		.mem_limit = env->global->mem_limit,
 		.jobs = (unsigned)env->global->jobs,
-		.chunk_size = chunk_size,
-		.load = load,
+		.chunk_size = use->chunk_size,
+		.load = use->load,
+		.large = use->sealed || use->network,
+		.each_reader = use->sealed ? OPENER_BUFFER : 0,
+		.others = use->passphrase ? SCRYPT_MEMORY : 0,
 	};
 
 	return budget_divide(&q, b, err);

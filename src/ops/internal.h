@@ -7,6 +7,7 @@
 #include "catalog/evidence.h"
 #include "catalog/lock.h"
 #include "ops/kept.h"
+#include "ops/opener.h"
 #include "ops/ops.h"
 #include "pipeline/dump.h"
 #include "pipeline/load.h"
@@ -47,6 +48,7 @@ struct reading {
 	struct lease *lease;
 	struct archive_reader *reader; /* NULL until reading_archive */
 	struct range_source ranges;
+	struct opener *opener;         /* NULL: not sealed, or not opened */
 	struct kept *kept;             /* what a preflight reads; NULL: nothing is kept */
 	bool keep;                     /* the preflight is on. Written before and after, while no other thread reads */
 	struct tmpdir dir;
@@ -62,18 +64,35 @@ struct reading_spec {
 };
 /* Finds the backup, takes a lease on it. */
 enum status reading_open(struct op_env *env, const struct reading_spec *q, struct reading *r, struct error *err) MUST_CHECK;
-/* Makes r->ranges; reading_archive does it, too. */
+/* Makes r->ranges, of the stored bytes; reading_archive does it, too. */
 void reading_ranges(struct reading *r);
-/* Opens its archive: trailer and root. */
+bool reading_sealed(const struct reading *r);
+/* After reading_ranges: r->ranges are the plain bytes from then on, also of a sealed backup. Proves that a key opens it: ST_DENIED. */
+enum status reading_open_seal(struct op_env *env, struct reading *r, struct error *err) MUST_CHECK;
+/* The public key of the identity that opened it; NULL: it is not sealed, or was not opened. */
+const char *reading_key(const struct reading *r);
+/* Where the manifest is private: its whole. Before anything is asked of it that it may hide. */
+enum status reading_manifest(struct op_env *env, struct reading *r, struct error *err) MUST_CHECK;
+/* What reading it needs memory for; after reading_archive. */
+struct budget_use reading_use(const struct reading *r, bool load);
+/* Opens its archive: the seal, trailer and root. */
 enum status reading_archive(struct op_env *env, struct reading *r, struct error *err) MUST_CHECK;
 void reading_release(struct reading *r);
+
+/* What evidence says of a failure. private: the manifest hides names, which the error may hold. */
+const char *evidence_cause(bool private, const struct error *cause);
 
 /* ---- endpoint.c ---- */
 
 /* An endpoint of a source, for drivers. Borrows from s, env and dir. */
 struct endpoint endpoint_of(struct op_env *env, const struct op_source *s, const struct tmpdir *dir);
+/* What memory is needed for. */
+struct budget_use {
+	uint32_t chunk_size;
+	bool load, sealed, passphrase, network; /* load: a restore; network: a store that holds parts in memory */
+};
 /* The budget of this run. */
-enum status budget_of(struct op_env *env, uint32_t chunk_size, bool load, struct budget *b, struct error *err) MUST_CHECK;
+enum status budget_of(struct op_env *env, const struct budget_use *use, struct budget *b, struct error *err) MUST_CHECK;
 
 /* ---- calls.c ---- */
 
@@ -122,6 +141,7 @@ struct loading {
 	const struct op_source *target;
 	const struct endpoint *endpoint;
 	struct archive_reader *reader;
+	struct budget_use use;
 	bool *keep;                /* true while the preflight reads; NULL where nothing is kept */
 	const struct load_request *request;
 	const struct load_plan *plan;

@@ -1,6 +1,23 @@
 /* list: what is in a store, by manifests and evidence. */
 #include "catalog/cache.h"
 #include "ops/internal.h"
+#include "ops/private.h"
+
+/* Names that private manifests hide are for those to see who have the key. */
+static enum status open_manifests(struct op_env *env, struct catalog *c, struct error *err)
+{
+	const struct seal_identities *ids;
+
+	if (op_identities(env, &ids, err))
+		return err->code;
+	for (size_t i = 0; i < c->backups && seal_identities_count(ids); i++) {
+		CLEANUP(error_release) struct error why = ERROR_INIT;
+
+		if (private_manifest_open(ids, &c->backup[i].manifest, &why) && why.code != ST_DENIED)
+			notes_add(env->notes, "%s", error_text(&why));
+	}
+	return ST_OK;
+}
 
 enum status op_list(struct op_env *env, const struct op_store *from, const char *source, struct list_result *r, struct error *err)
 {
@@ -19,6 +36,8 @@ enum status op_list(struct op_env *env, const struct op_store *from, const char 
 		to->name = xstrdup(names.item[i]);
 		if (catalog_look(env->run, &s, to->name, &to->catalog, err))
 			return error_add(err, "source %s", to->name);
+		if (open_manifests(env, &to->catalog, err))
+			return err->code;
 		if (catalog_source_read(env->run, &s, to->name, &to->info, &no_info) && no_info.code != ST_NOT_FOUND)
 			notes_add(env->notes, "source %s: %s", to->name, error_text(&no_info));
 	}

@@ -81,7 +81,7 @@ static enum status open_pipeline(struct scope_load *s, struct error *err)
 	struct loading *l = s->l;
 	struct budget budget;
 
-	if (budget_of(l->env, archive_chunk_size(l->reader), true, &budget, err))
+	if (budget_of(l->env, &l->use, &budget, err))
 		return err->code;
 	if (s->log)
 		budget.jobs = 1;

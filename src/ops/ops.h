@@ -82,6 +82,9 @@ void op_say(struct op_env *env, const char *fmt, ...) PRINTF_LIKE(2, 3);
  * first asked for, and belong to env. That there is none is no failure. */
 enum status op_identities(struct op_env *env, const struct seal_identities **ids, struct error *err) MUST_CHECK;
 
+/* Whom a source's backups are sealed for: `encrypt_to`, with `passphrase` where it says so. *to NULL: for nobody. */
+enum status op_recipients(struct op_env *env, const struct source_settings *s, struct seal_recipients **to, struct error *err) MUST_CHECK;
+
 /* One outcome of several (a source, a store). */
 struct op_outcome {
 	char *what;       /* "shop", "shop to offsite" */
@@ -181,6 +184,7 @@ struct proof_result {
 	struct strlist differences;       /* what is damaged or differs, a line each, the first 100 */
 	uint64_t difference_count;
 	uint64_t bytes, rows, tables;
+	bool stored_only;                 /* check of a sealed backup without its key: stored bytes against the manifest */
 	bool by_name;                     /* the server has another major version: definitions were compared by name only */
 	struct duration took;
 };

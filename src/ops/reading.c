@@ -1,5 +1,6 @@
 /* One backup opened for reading: the nearest store that has it, the others behind it, a lease so that no prune takes it away. */
 #include "ops/internal.h"
+#include "ops/private.h"
 
 static enum status read_at(void *ctx, uint32_t volume, uint64_t offset, void *to, size_t n, struct error *err)
 {
@@ -209,11 +210,56 @@ void reading_ranges(struct reading *r)
 	r->ranges = (struct range_source){.read_at = read_at, .size = size_of, .distrust = distrust, .keep = keep, .take = take, .volumes = (uint32_t)r->backup->manifest.objects, .ctx = r};
 }
 
+bool reading_sealed(const struct reading *r) { return r->backup->manifest.recipients.len > 0; }
+
+enum status reading_open_seal(struct op_env *env, struct reading *r, struct error *err)
+{
+	const struct seal_identities *ids;
+
+	if (!reading_sealed(r))
+		return ST_OK;
+	if (op_identities(env, &ids, err))
+		return err->code;
+	r->opener = opener_new(ids, &r->ranges, &r->backup->manifest);
+	if (opener_prove(r->opener, err))
+		return err->code;
+	r->ranges = opener_ranges(r->opener);
+	return ST_OK;
+}
+
+const char *reading_key(const struct reading *r) { return r->opener ? opener_key(r->opener) : NULL; }
+
+enum status reading_manifest(struct op_env *env, struct reading *r, struct error *err)
+{
+	const struct seal_identities *ids;
+
+	if (!r->backup->manifest.hidden)
+		return ST_OK;
+	return op_identities(env, &ids, err) ? err->code : private_manifest_open(ids, &r->backup->manifest, err);
+}
+
+const char *evidence_cause(bool private, const struct error *cause)
+{
+	return private ? status_text(cause->code) : error_text(cause);
+}
+
+struct budget_use reading_use(const struct reading *r, bool load)
+{
+	struct budget_use use = {.chunk_size = archive_chunk_size(r->reader), .load = load, .sealed = reading_sealed(r)};
+
+	use.passphrase = strlist_has(&r->backup->manifest.recipients, "passphrase");
+	for (size_t i = 0; i < r->stores.opened; i++)
+		use.network = use.network || r->stores.open[i]->storage.ops->part_size;
+	return use;
+}
+
 enum status reading_archive(struct op_env *env, struct reading *r, struct error *err)
 {
 	if (strcmp(r->backup->manifest.kind, "dump"))
 		return error_set(err, ST_UNSUPPORTED, "backup %s is of kind %s", r->backup->manifest.id, r->backup->manifest.kind);
 	reading_ranges(r);
+	if (reading_open_seal(env, r, err) || reading_manifest(env, r, err))
+		return err->code;
 	/* Trailer and root: a second time, then from another copy, as for every other range. What was distrusted is forgotten with the
 	 * next range, so the number of copies ends this, too. */
 	enum status st = archive_reader_open(env->run, &r->ranges, r->dir.path, &r->reader, err);
@@ -229,6 +275,7 @@ enum status reading_archive(struct op_env *env, struct reading *r, struct error 
 void reading_release(struct reading *r)
 {
 	archive_reader_freep(&r->reader);
+	opener_freep(&r->opener);
 	kept_freep(&r->kept);
 	lease_release(&r->lease);
 	store_set_freep(&r->set);

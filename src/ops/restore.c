@@ -19,6 +19,7 @@ struct restoring {
 	struct load_request request;
 	struct load_plan plan;
 	struct load_sum *sum; /* one for each scope of the plan */
+	bool private;         /* evidence gets no names */
 	bool loaded;          /* by the run that is resumed, all of it */
 };
 
@@ -269,7 +270,10 @@ static enum status open_archive(struct restoring *x, struct error *err)
 		.tags = q->tags,
 	};
 
-	if (reading_open(x->env, &spec, &x->reading, err) || reading_archive(x->env, &x->reading, err))
+	if (reading_open(x->env, &spec, &x->reading, err))
+		return err->code;
+	x->private = x->reading.backup->manifest.hidden;
+	if (reading_archive(x->env, &x->reading, err))
 		return err->code;
 	x->reading.kept = kept_new(KEPT_BYTES);
 	x->reading.keep = true;
@@ -308,8 +312,9 @@ static enum status make_plan(struct restoring *x, struct error *err)
 		.users = (enum load_users)q->users,
 		.resumed = x->journal != NULL,
 	};
+	const struct budget_use use = reading_use(&x->reading, true);
 	struct budget b;
-	if (budget_of(x->env, archive_chunk_size(x->reading.reader), true, &b, err))
+	if (budget_of(x->env, &use, &b, err))
 		return err->code;
 	x->request.jobs = b.jobs;
 	/* The driver has taken its marks away when all is loaded, so that only the journal knows these databases as this run's. */
@@ -446,6 +451,7 @@ static enum status load(struct restoring *x, struct error *err)
 		.target = x->q->target,
 		.endpoint = &x->endpoint,
 		.reader = x->reading.reader,
+		.use = reading_use(&x->reading, true),
 		.keep = &x->reading.keep,
 		.request = &x->request,
 		.plan = &x->plan,
@@ -475,6 +481,7 @@ static enum status load(struct restoring *x, struct error *err)
 static void record(struct restoring *x, struct instant began, const struct error *cause)
 {
 	CLEANUP(error_release) struct error e = ERROR_INIT;
+	CLEANUP(js_decref) json_t *detail = json_object();
 	struct evidence ev = {
 		.kind = "restore",
 		.source = x->q->source,
@@ -482,8 +489,11 @@ static void record(struct restoring *x, struct instant began, const struct error
 		.outcome = cause->code ? EVIDENCE_INCONCLUSIVE : EVIDENCE_GOOD,
 		.started = began,
 		.finished = run_now(x->env->run),
-		.cause = cause->code ? error_text(cause) : NULL,
+		.cause = cause->code ? evidence_cause(x->private, cause) : NULL,
+		.detail = detail,
 	};
+
+	js_set_str(detail, "opened_with", reading_key(&x->reading));
 
 	if (evidence_write(x->env->run, x->reading.stores.open[0], &ev, &e))
 		notes_add(x->env->notes, "no evidence was written: %s", error_text(&e));

@@ -15,6 +15,7 @@ struct verifying {
 	struct strlist scopes, names;
 	struct load_name *rename;
 	struct load_plan plan;
+	bool private;                /* evidence gets no names */
 	char run_id[7];
 };
 
@@ -144,9 +145,10 @@ static enum status load(struct verifying *v, struct error *err)
 {
 	struct recorded recorded = load_recorded(v->reading.reader);
 	struct strlist none = STRLIST_INIT;
+	const struct budget_use use = reading_use(&v->reading, true);
 	struct budget b;
 
-	if (budget_of(v->env, archive_chunk_size(v->reading.reader), true, &b, err))
+	if (budget_of(v->env, &use, &b, err))
 		return err->code;
 	struct load_request q = {
 		.recorded = &recorded,
@@ -170,6 +172,7 @@ static enum status load(struct verifying *v, struct error *err)
 		.target = &v->target,
 		.endpoint = &v->endpoint,
 		.reader = v->reading.reader,
+		.use = use,
 		.request = &q,
 		.plan = &v->plan,
 		.before_log = before_log,
@@ -239,7 +242,7 @@ static void record(struct verifying *v, struct instant began, const struct error
 		.level = v->r->level,
 		.started = began,
 		.finished = run_now(v->env->run),
-		.cause = cause->code ? error_text(cause) : NULL,
+		.cause = cause->code ? evidence_cause(v->private, cause) : NULL,
 		.detail = detail,
 	};
 
@@ -248,7 +251,9 @@ static void record(struct verifying *v, struct instant began, const struct error
 	js_set_u64(detail, "raw_bytes", v->r->bytes);
 	js_set_u64(detail, "took_ms", (uint64_t)v->r->took.us / 1000);
 	js_set_u64(detail, "differences", v->r->difference_count);
-	js_set_new(detail, "notes", notes_json(v->env->notes));
+	if (!v->private)
+		js_set_new(detail, "notes", notes_json(v->env->notes));
+	js_set_str(detail, "opened_with", reading_key(&v->reading));
 	if (evidence_write(v->env->run, v->reading.stores.open[0], &ev, &e))
 		notes_add(v->env->notes, "no evidence was written: %s", error_text(&e));
 }
@@ -264,6 +269,7 @@ enum status op_verify(struct op_env *env, const struct proof_request *q, struct 
 		return err->code;
 	memcpy(r->backup, v.reading.backup->manifest.id, sizeof r->backup);
 	r->level = PROOF_STORED;
+	v.private = v.reading.backup->manifest.hidden;
 	enum status st = prove(&v, err);
 	r->took = instant_diff(run_mono(env->run), start);
 	if (st != ST_CANCELLED)

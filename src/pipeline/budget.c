@@ -10,6 +10,7 @@
 
 #define MIB ((uint64_t)1024 * 1024)
 #define LIMIT_DEFAULT (64 * MIB)
+#define LIMIT_LARGE (96 * MIB)
 #define JOBS_DEFAULT 8u
 /* Measured: code and data of the process with its libraries, the archive's own small buffers, the allocator's slack. */
 #define FIXED_PROCESS (16 * MIB)
@@ -91,13 +92,16 @@ static uint64_t limit_of(const struct budget_request *q)
 
 	if (q->mem_limit)
 		return q->mem_limit;
+	const uint64_t usual = q->large ? LIMIT_LARGE : LIMIT_DEFAULT;
+
 	group = budget_cgroup_limit("/sys/fs/cgroup", "/proc/self/cgroup");
-	return group ? min_u64(LIMIT_DEFAULT, group / 4 * 3) : LIMIT_DEFAULT;
+	return group ? min_u64(usual, group / 4 * 3) : usual;
 }
 
 static uint64_t fixed_of(const struct budget *b)
 {
-	return FIXED_PROCESS + (uint64_t)b->jobs * FIXED_CONNECTION + (uint64_t)b->compressors * FIXED_COMPRESSOR;
+	return FIXED_PROCESS + b->others + (uint64_t)b->jobs * (FIXED_CONNECTION + b->each_reader) +
+	       (uint64_t)b->compressors * FIXED_COMPRESSOR;
 }
 
 uint64_t budget_total(const struct budget *b)
@@ -167,7 +171,8 @@ static enum status divide_load(struct budget *b, uint32_t chunk_size, struct err
 	for (unsigned each = 2; each; each--)
 		for (unsigned jobs = each == 2 ? b->jobs : 1; jobs; jobs--) {
 			*b = (struct budget){.mem_limit = b->mem_limit, .jobs = jobs, .compressors = jobs, .raw_size = b->raw_size,
-					     .stored_size = b->stored_size, .raw_buffers = each * jobs, .stored_buffers = jobs};
+					     .stored_size = b->stored_size, .raw_buffers = each * jobs, .stored_buffers = jobs,
+					     .each_reader = b->each_reader, .others = b->others};
 			if (!fits(b))
 				continue;
 			b->raw_buffers += jobs;
@@ -183,7 +188,7 @@ enum status budget_divide(const struct budget_request *q, struct budget *b, stru
 {
 	unsigned cpus = processors();
 
-	*b = (struct budget){.mem_limit = limit_of(q)};
+	*b = (struct budget){.mem_limit = limit_of(q), .each_reader = q->load ? q->each_reader : 0, .others = q->others};
 	b->jobs = q->jobs ? q->jobs : cpus < JOBS_DEFAULT ? cpus : JOBS_DEFAULT;
 	if (b->jobs > CREW_WORKERS)
 		b->jobs = CREW_WORKERS;

@@ -6,10 +6,13 @@
 #include "util/error.h"
 
 struct budget_request {
-	uint64_t mem_limit;  /* 0: 64 MiB, or three quarters of the cgroup's limit where that is less */
+	uint64_t mem_limit;  /* 0: 64 or 96 MiB, or three quarters of the cgroup's limit where that is less */
 	unsigned jobs;       /* asked for; 0: as many as processors, at most 8 */
 	uint32_t chunk_size;
 	bool load;           /* a restore, else a dump */
+	bool large;          /* sealed, or to or from a store on the network: 96 MiB by default instead of 64 */
+	size_t each_reader;  /* memory that a thread needs while it reads an archive, beside its buffers */
+	uint64_t others;     /* bytes that others of the process need */
 };
 struct budget {
 	uint64_t mem_limit;
@@ -18,7 +21,9 @@ struct budget {
 	unsigned raw_buffers, stored_buffers;
 	size_t raw_size, stored_size; /* of each buffer */
 	size_t store_window;  /* for blocks on their way to the stores; 0 in a restore */
-	uint64_t fixed;       /* libraries, stacks, index */
+	size_t each_reader;
+	uint64_t others;
+	uint64_t fixed;       /* libraries, stacks, index, others */
 };
 /* Fewer jobs than asked for where memory is short; ST_MEMORY where not even one fits, naming the least that would do. */
 enum status budget_divide(const struct budget_request *q, struct budget *b, struct error *err) MUST_CHECK;

@@ -272,6 +272,21 @@ json_t *js_list(const struct strlist *l)
 	return array;
 }
 
+/* The first word that is not known, "" for what is no word; NULL: all are. */
+static const char *unknown_word(const json_t *requires, const char *const *known)
+{
+	for (size_t i = 0; i < json_array_size(requires); i++) {
+		const char *word = json_string_value(json_array_get(requires, i));
+		bool found = false;
+
+		for (const char *const *k = known; word && k && *k && !found; k++)
+			found = !strcmp(word, *k);
+		if (!found)
+			return word ? word : "";
+	}
+	return NULL;
+}
+
 enum status js_format(const json_t *obj, const char *what, const struct js_format *f, struct error *err)
 {
 	const char *format;
@@ -282,9 +297,9 @@ enum status js_format(const json_t *obj, const char *what, const struct js_forma
 		return err->code;
 	if (strcmp(format, f->word))
 		return error_set(err, ST_BAD, "%s: not of the format %s", what, f->word);
-	if (version > f->newest || json_array_size(requires)) {
-		const char *word = json_string_value(json_array_get(requires, 0));
+	const char *word = unknown_word(requires, f->words);
 
+	if (version > f->newest || word) {
 		error_set(err, ST_UNSUPPORTED, "%s has format %" PRIu64 "%s%s, this drtool reads format %" PRIu64, what, version,
 			  word ? " and requires " : "", word ? word : "", f->newest);
 		return error_hint(err, "%s", f->hint);

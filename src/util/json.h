@@ -27,11 +27,12 @@ uint64_t js_opt_u64(const json_t *obj, const char *key, uint64_t otherwise);
 bool js_opt_bool(const json_t *obj, const char *key, bool otherwise);
 struct instant js_opt_time(const json_t *obj, const char *key);
 
-/* "format" is the word, "version" at most the newest, "requires" an empty array; else ST_BAD, or ST_UNSUPPORTED with the hint for a later one. */
+/* "format" is the word, "version" at most the newest, "requires" has known words only; else ST_BAD, or ST_UNSUPPORTED with the hint for a later one. */
 struct js_format {
 	const char *word;
 	uint64_t newest;
 	const char *hint;
+	const char *const *words; /* of "requires" that are known, NULL-terminated; NULL: none */
 };
 enum status js_format(const json_t *obj, const char *what, const struct js_format *f, struct error *err) MUST_CHECK;
 

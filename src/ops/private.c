@@ -1,0 +1,89 @@
+#include "ops/private.h"
+
+#include "gzip/gzip.h"
+#include "seal/text.h"
+
+#define HIDDEN_MAX (MANIFEST_MAX / 8 * 5) /* as text in the manifest; what is visible beside it needs less than the rest */
+
+/* The manifest, compressed, sealed and as text. */
+static enum status hide(struct run *run, const struct manifest *m, size_t max, const struct seal_recipients *to, struct buf *hidden,
+			struct error *err)
+{
+	CLEANUP(buf_release) struct buf text = BUF_INIT;
+	CLEANUP(buf_release) struct buf sealed = BUF_INIT;
+	CLEANUP(gzip_freep) struct gzip *z = gzip_new(GZIP_RATIO);
+
+	if (manifest_write_within(m, max, &text, err))
+		return err->code;
+	size_t cap = gzip_bound(z, text.len), n = 0;
+	CLEANUP(cstr_release) char *small = xmalloc(cap);
+	if (gzip_member(z, text.data, text.len, small, cap, &n, err) || seal_bytes(run, to, small, n, &sealed, err))
+		return err->code;
+	buf_clear(hidden);
+	base64_put(hidden, sealed.data, sealed.len);
+	return ST_OK;
+}
+
+/* Everything that a name could be in. Tags and the name of the source stay: retention needs them. */
+static struct manifest without_names(const struct manifest *m, char *hidden)
+{
+	struct manifest shown = *m;
+
+	shown.url = shown.suspect_because = NULL;
+	shown.scope = NULL;
+	shown.scopes = 0;
+	shown.replication = shown.shrink = NULL;
+	shown.notes = shown.not_contained = (struct strlist)STRLIST_INIT;
+	shown.hidden = hidden;
+	return shown;
+}
+
+enum status private_manifest_write(struct run *run, const struct manifest *m, const struct seal_recipients *to, struct buf *text,
+				   struct error *err)
+{
+	CLEANUP(buf_release) struct buf hidden = BUF_INIT;
+	char smaller[] = "smaller than the backup before";
+	size_t max = MANIFEST_MAX;
+
+	do {
+		if (hide(run, m, max, to, &hidden, err))
+			return err->code;
+		max = max / 4 * 3;
+	} while (hidden.len > HIDDEN_MAX);
+	struct manifest shown = without_names(m, hidden.data);
+	if (m->suspect)
+		shown.suspect_because = smaller;
+	return manifest_write(&shown, text, err);
+}
+
+static enum status open_hidden(const struct seal_identities *ids, const struct manifest *m, struct manifest *whole, struct error *err)
+{
+	CLEANUP(buf_release) struct buf sealed = BUF_INIT;
+	CLEANUP(buf_release) struct buf small = BUF_INIT;
+	CLEANUP(gzip_freep) struct gzip *z = gzip_new(GZIP_FAST);
+	CLEANUP(cstr_release) char *text = xmalloc(MANIFEST_MAX);
+	size_t used, n;
+
+	if (!base64_get(m->hidden, strlen(m->hidden), &sealed))
+		return error_set(err, ST_BAD, "its private part is malformed");
+	if (seal_open_bytes(ids, sealed.data, sealed.len, &small, err) ||
+	    gunzip_next(z, small.data, small.len, &used, text, MANIFEST_MAX, &n, err) || manifest_read(text, n, whole, err))
+		return err->code;
+	if (strcmp(whole->id, m->id))
+		return error_set(err, ST_BAD, "its private part is that of backup %s", whole->id);
+	return ST_OK;
+}
+
+enum status private_manifest_open(const struct seal_identities *ids, struct manifest *m, struct error *err)
+{
+	CLEANUP(manifest_release) struct manifest whole = MANIFEST_INIT;
+
+	if (!m->hidden)
+		return ST_OK;
+	if (open_hidden(ids, m, &whole, err))
+		return error_add(err, "manifest of %s", m->id);
+	struct manifest was = *m;
+	*m = whole;
+	whole = was;
+	return ST_OK;
+}

@@ -1,0 +1,14 @@
+/* Private manifests: what names databases, tables and servers is in the sealed part only. */
+#ifndef OPS_PRIVATE_H
+#define OPS_PRIVATE_H
+
+#include "archive/manifest.h"
+#include "seal/seal.h"
+
+/* The manifest as the stores get it: m without names, and all of m sealed in it. */
+enum status private_manifest_write(struct run *run, const struct manifest *m, const struct seal_recipients *to, struct buf *text,
+				   struct error *err) MUST_CHECK;
+/* Where m hides something: takes the place of m what is sealed in it. ST_DENIED: no key opens it, and m is as it was. */
+enum status private_manifest_open(const struct seal_identities *ids, struct manifest *m, struct error *err) MUST_CHECK;
+
+#endif
