@@ -91,6 +91,33 @@ static enum status copy_between(struct cli *cli, const struct op_store *from, co
 	return outcomes_to_error(cli, &outcomes, err);
 }
 
+static enum status reencrypt(struct cli *cli, const struct op_store *from, const struct op_store *to, struct error *err)
+{
+	CLEANUP(picked_sources_release) struct picked_sources sources = PICKED_INIT;
+	CLEANUP(op_outcomes_release) struct op_outcomes outcomes = {0};
+
+	if (cli->f.dry_run)
+		return error_set(err, ST_USAGE, "--re-encrypt has no --dry-run");
+	if (pick_sources(cli, true, &sources, err))
+		return err->code;
+	for (size_t i = 0; i < sources.n; i++) {
+		const struct reencrypt_request q = {.source = &sources.item[i], .from = from, .to = to, .which = cli->f.backup};
+		const struct copy_request shown = {.source = q.source->name, .from = from, .to = to};
+		CLEANUP(copy_result_release) struct copy_result r = {0};
+		struct progress_display *bar = cmd_begin(cli, shown.source);
+		struct error one = ERROR_INIT;
+		enum status st = op_reencrypt(&cli->env, &q, &r, &one);
+
+		cmd_end(cli, &bar);
+		if (!st || r.backups)
+			print_result(cli, &shown, &r);
+		if (st == ST_CANCELLED)
+			return error_move(err, &one);
+		op_outcomes_add(&outcomes, shown.source, &one);
+	}
+	return outcomes_to_error(cli, &outcomes, err);
+}
+
 static enum status run_copy(struct cli *cli, struct error *err)
 {
 	CLEANUP(op_store_release) struct op_store from = {0}, to = {0};
@@ -102,7 +129,7 @@ static enum status run_copy(struct cli *cli, struct error *err)
 		return error_set(err, ST_USAGE, "--backup goes with one source");
 	if (bind_store(cli->run, &bind, cli->f.from, &from, err) || bind_store(cli->run, &bind, cli->f.to.item[0], &to, err))
 		return err->code;
-	return copy_between(cli, &from, &to, err);
+	return cli->f.re_encrypt ? reencrypt(cli, &from, &to, err) : copy_between(cli, &from, &to, err);
 }
 
 const struct command command_copy = {
@@ -115,7 +142,9 @@ const struct command command_copy = {
 	.about = "Copies what the other store does not have: backups, their evidence and marks, and\n"
 		 "what status needs. --all means every source of the store. Bytes are compared with\n"
 		 "the manifest on the way and at the end; sealed backups need no key. Repeat it at\n"
-		 "will: what is there is left alone, what is damaged there is replaced.\n",
+		 "will: what is there is left alone, what is damaged there is replaced.\n"
+		 "--re-encrypt opens backups with --identity and encrypts them for the `encrypt_to`\n"
+		 "of their source, also in one and the same store.\n",
 	.examples = "  drtool copy shop --from local --to offsite\n  drtool copy --all --from /mnt/disk --to /var/backups/drtool --dry-run\n",
 	.run = run_copy,
 };

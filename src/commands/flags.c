@@ -21,6 +21,7 @@ const struct setting command_rows[] = {
 	BOOL(all, "all", CMD_BACKUP | CMD_VERIFY | CMD_PRUNE, "every configured source"),
 	BOOL(all, "all", CMD_COPY, "every source of the store"),
 	LIST(to, "to", CMD_BACKUP, "STORE", "store to write to; repeatable"),
+	BOOL(re_encrypt, "re-encrypt", CMD_COPY, "encrypt for the keys that the source has now"),
 	LIST(to, "to", CMD_COPY, "STORE", "store to copy to"),
 	TEXT(from, "from", CMD_READS | CMD_COPY | CMD_CONFIG, "STORE", "store to read from"),
 	TEXT(name, "name", CMD_BACKUP, "NAME", "name in the store of a source given as URL"),

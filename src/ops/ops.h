@@ -259,6 +259,15 @@ struct copy_result {
 enum status op_copy(struct op_env *env, const struct copy_request *q, struct copy_result *r, struct error *err) MUST_CHECK;
 void copy_result_release(struct copy_result *r);
 
+/* Seals backups anew for `encrypt_to` of the source, with the keys of op_identities; from and to may be the same store. What is sealed for them
+ * already is left alone (COPY_THERE). The old volumes are kept until the new ones are proven and named by the manifest. */
+struct reencrypt_request {
+	const struct op_source *source;
+	const struct op_store *from, *to;
+	const char *which;                /* --backup; NULL: all */
+};
+enum status op_reencrypt(struct op_env *env, const struct reencrypt_request *q, struct copy_result *r, struct error *err) MUST_CHECK;
+
 /* ---- configurations that backups stored beside themselves ---- */
 struct config_fetch_request {
 	const struct op_store *from;

@@ -83,9 +83,9 @@ static void put_table(const struct recovery *r, struct buf *to)
 /* "postgres://USER@HOST/" */
 static void put_target(const struct manifest *m, struct buf *to)
 {
-	const char *end = strstr(m->url, "://");
+	const struct driver *d = driver_named(m->driver);
 
-	buf_printf(to, "%.*s://USER@HOST/", end ? (int)(end - m->url) : 0, m->url);
+	buf_printf(to, "%s://USER@HOST/", d ? d->schemes[0] : m->driver);
 }
 
 static void put_variables(const struct recovery *r, struct buf *to)

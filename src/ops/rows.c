@@ -9,7 +9,7 @@ static const char *const compress_names[] = {"fast", "ratio", "portable", NULL};
 
 #define MIB (INT64_C(1) << 20)
 #define GIB (INT64_C(1) << 30)
-#define CMD_OPEN (CMD_RESTORE | CMD_CHECK | CMD_VERIFY | CMD_LIST | CMD_KEY)
+#define CMD_OPEN (CMD_RESTORE | CMD_CHECK | CMD_VERIFY | CMD_LIST | CMD_COPY | CMD_KEY)
 #define CMD_DATA (CMD_BACKUP | CMD_RESTORE | CMD_CHECK | CMD_VERIFY)
 
 #define GLOBAL(member) .scope = SCOPE_GLOBAL, .offset = offsetof(struct global_settings, member)

@@ -258,3 +258,63 @@ def test_an_encrypted_backup_keeps_to_its_memory(shop):
     assert status == 0
     if "SAN_OPTIONS" not in "".join(os.environ):
         assert usage.ru_maxrss <= 96 * 1024
+
+
+# --- other keys ---
+
+def reencrypt(drtool, *flags, **kwargs):
+    return drtool.run("copy", "shop", "--re-encrypt", "--from", "local", "--to", "local", "--identity", drtool.key, *flags, **kwargs)
+
+
+def test_backups_are_encrypted_anew_for_other_keys_in_their_own_store(shop):
+    shop.ok("backup", "shop", *SMALL)
+    old, before = shop.archives("shop"), shop.manifest("shop")
+    configure(shop, (age.public(1),))
+
+    assert reencrypt(shop).code == 0
+    now = shop.manifest("shop")
+    assert now["recipients"] == [age.public(1)] and now["objects"][0]["plain_sha256"] == before["objects"][0]["plain_sha256"]
+    assert len(shop.archives("shop")) == 1 and not old[0].exists()
+    assert "is none that opens it" in shop.fails(1, "restore", "shop", "--identity", shop.key).err
+    restored(shop, "--compare", "--identity", age.identity(shop.dir, 1))
+
+    files = {p: p.read_bytes() for p in shop.archives("shop")}
+    assert reencrypt(shop).code == 0
+    assert files == {p: p.read_bytes() for p in shop.archives("shop")}
+
+
+def test_a_backup_that_was_not_encrypted_becomes_so_in_another_store(shop):
+    configure(shop, ())
+    shop.ok("backup", "shop", *SMALL)
+    configure(shop, (age.public(),), more="    private_manifest: true\n")
+    other = shop.dir / "other"
+
+    shop.ok("copy", "shop", "--re-encrypt", "--from", "local", "--to", f"file://{other}")
+
+    assert [p.name[-11:] for p in (other / "shop" / "backup").glob("*.age")] == [".tar.gz.age"]
+    assert "customer" not in next((other / "shop" / "backup").glob("*.json")).read_text()
+    assert [p.suffix for p in shop.archives("shop")] == [".gz"]
+    restored(shop, "--compare", "--from", f"file://{other}", "--identity", shop.key)
+
+
+@pytest.mark.parametrize("point", ("reencrypt.volume.end", "reencrypt.manifest.before", "reencrypt.manifest.after"))
+def test_encrypting_anew_that_is_killed_leaves_a_backup_that_opens_and_is_done_when_repeated(shop, point):
+    shop.ok("backup", "shop", *SMALL)
+    configure(shop, (age.public(1),))
+    both = ("--identity", shop.key, "--identity", age.identity(shop.dir, 1))
+
+    assert reencrypt(shop, fail=f"{point}:1:kill").code < 0
+    assert "stored bytes only" not in shop.ok("check", "shop", *both).out
+    assert reencrypt(shop).code == 0
+    assert len([p for p in shop.archives("shop") if not p.name.startswith(".part~")]) == 1
+    assert "stored bytes only" not in shop.ok("check", "shop", "--identity", age.identity(shop.dir, 1)).out
+
+
+def test_without_the_old_key_nothing_is_encrypted_anew_and_the_old_backup_stays(shop):
+    shop.ok("backup", "shop", *SMALL)
+    before = {p: p.read_bytes() for p in (shop.store / "shop" / "backup").iterdir()}
+    configure(shop, (age.public(1),))
+
+    out = shop.fails(1, "copy", "shop", "--re-encrypt", "--from", "local", "--to", "local")
+    assert "no key was given" in out.err and age.public(0) in out.err
+    assert before == {p: p.read_bytes() for p in (shop.store / "shop" / "backup").iterdir()}
