@@ -46,6 +46,7 @@ void catalog_release(struct catalog *c)
 	}
 	free(c->backup);
 	free(c->unreadable);
+	strlist_release(&c->opened_with);
 	*c = (struct catalog)CATALOG_INIT;
 }
 
@@ -213,9 +214,18 @@ struct verdict {
 	char *cause;
 };
 struct proofs {
-	const struct catalog *c;
+	struct catalog *c;
 	struct verdict *check, *verify; /* an item for each backup */
 };
+
+/* Whatever came of it otherwise: the key did open it. */
+static void note_key(struct catalog *c, const json_t *record)
+{
+	const char *with = js_opt_str(json_object_get(record, "detail"), "opened_with", "");
+
+	if (*with)
+		strlist_add_once(&c->opened_with, with);
+}
 
 static enum status apply_record(void *ctx, const char *key UNUSED, const json_t *record, struct error *err UNUSED)
 {
@@ -225,6 +235,7 @@ static enum status apply_record(void *ctx, const char *key UNUSED, const json_t 
 	enum proof_level level = PROOF_STORED;
 	bool check = !strcmp(kind, "check"), bad = !strcmp(outcome, "bad");
 
+	note_key(p->c, record);
 	if (!b || (!check && strcmp(kind, "verify")) || (!bad && strcmp(outcome, "good")))
 		return ST_OK;
 	if (!bad && !proof_parse(js_opt_str(record, "level", ""), &level))
@@ -267,7 +278,7 @@ static enum status read_proofs(struct look *k, struct error *err)
 	struct catalog *c = k->c;
 	struct proofs p = {.c = c, .check = xcalloc(c->backups + 1, sizeof *p.check),
 			   .verify = xcalloc(c->backups + 1, sizeof *p.verify)};
-	const struct evidence_query q = {.source = k->source, .kinds = "check verify", .by_time = k->by_time, .fn = apply_record,
+	const struct evidence_query q = {.source = k->source, .kinds = "check verify restore key", .by_time = k->by_time, .fn = apply_record,
 					 .ctx = &p};
 	size_t damaged = 0;
 	enum status st = c->backups ? evidence_each(k->run, k->store, &q, &damaged, err) : ST_OK;

@@ -37,6 +37,7 @@ struct catalog {
 	size_t backups;
 	struct catalog_unreadable *unreadable;
 	size_t unreadables;
+	struct strlist opened_with; /* public keys, or "passphrase", that were seen to open a backup of this source */
 };
 #define CATALOG_INIT {0}
 /* Reads manifests, pins, accepts and evidence of one source. Any list or read error is an error; a damaged manifest is not. What

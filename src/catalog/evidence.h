@@ -7,7 +7,7 @@
 
 enum evidence_outcome { EVIDENCE_GOOD, EVIDENCE_BAD, EVIDENCE_INCONCLUSIVE };
 struct evidence {
-	const char *kind;    /* "backup", "check", "verify", "prune", "accept", "pin", "unpin", "restore" */
+	const char *kind;    /* "backup", "check", "verify", "prune", "accept", "pin", "unpin", "restore", "key" */
 	const char *source, *backup; /* backup may be NULL */
 	enum evidence_outcome outcome;
 	enum proof_level level; /* what this run proves, where it is good */

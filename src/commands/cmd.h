@@ -6,7 +6,7 @@
 
 extern const struct command command_backup, command_list, command_restore, command_exchange, command_check, command_verify,
 	command_prune, command_pin, command_unpin, command_accept, command_unlock, command_status, command_config,
-	command_completion, command_copy;
+	command_completion, command_copy, command_key;
 
 /* Before and after an operation that takes its time: the source in log lines, the progress bar. */
 struct progress_display *cmd_begin(struct cli *cli, const char *source);

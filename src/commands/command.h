@@ -10,7 +10,7 @@
 /* Flags that belong to commands and to no configuration; rows in flags.c. */
 struct command_flags {
 	bool all, prune, re_encrypt, new_identity, dry_run, json, in_place, data_only, no_owner, clean, compare, salvage, yes, back, drop,
-		connect, deleted;
+		connect, deleted, protect, form;
 	struct strlist to, tags, databases, tables, exclude_tables, renames;
 	char *from, *name, *because, *backup, *into, *confirm, *resume, *undelete, *output;
 	int users, role;

@@ -13,5 +13,5 @@ const struct command *const commands[] = {
 	&command_backup, &command_list,   &command_restore, &command_exchange,   &command_check,
 	&command_verify, &command_prune,  &command_pin,     &command_unpin,      &command_accept,
 	&command_unlock, &command_status, &command_config,  &command_completion,
-	&command_copy,   NULL,
+	&command_copy,   &command_key, NULL,
 };

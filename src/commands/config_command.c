@@ -60,6 +60,20 @@ static enum status check_targets(struct cli *cli, const struct picked_sources *s
 	return ST_OK;
 }
 
+static enum status check_sealing(struct cli *cli, const struct picked_sources *sources, struct error *err)
+{
+	for (size_t i = 0; i < sources->n; i++) {
+		const struct op_source *s = &sources->item[i];
+		CLEANUP(seal_recipients_freep) struct seal_recipients *to = NULL;
+
+		if (op_recipients(&cli->env, &s->s, &to, err))
+			return error_add(err, "source %s", s->name);
+		if (s->s.private_manifest && !to)
+			return error_set(err, ST_CONFIG, "source %s: private_manifest goes with encrypt_to", s->name);
+	}
+	return ST_OK;
+}
+
 static void print_found(const struct cli *cli, const char *what, const char *name, const struct connect_result *r, enum status st)
 {
 	if (!cli->p.quiet)
@@ -99,7 +113,8 @@ static enum status config_check(struct cli *cli, struct error *err)
 	CLEANUP(picked_sources_release) struct picked_sources sources = PICKED_INIT;
 	CLEANUP(picked_stores_release) struct picked_stores stores = PICKED_INIT;
 
-	if (bind_sources(cli, &sources, err) || bind_stores(cli, &stores, err) || check_targets(cli, &sources, err))
+	if (bind_sources(cli, &sources, err) || bind_stores(cli, &stores, err) || check_targets(cli, &sources, err) ||
+	    check_sealing(cli, &sources, err))
 		return err->code;
 	CLEANUP(cstr_release) char *n_sources = text_count(sources.n, "source"), *n_stores = text_count(stores.n, "store");
 	if (!cli->p.quiet)

@@ -15,7 +15,8 @@ static const char *const role_names[] = {"backup", "log", NULL};
 #define TIME(member, name, on, text) {FLAG(member, name), .type = SET_TIME, .commands = on, .arg = "TIME", .help = text}
 
 #define CMD_MARKS (CMD_PIN | CMD_UNPIN | CMD_ACCEPT)
-#define CMD_READS (CMD_LIST | CMD_RESTORE | CMD_CHECK | CMD_VERIFY | CMD_PRUNE | CMD_MARKS | CMD_UNLOCK | CMD_STATUS)
+#define CMD_READS                                                                                                           \
+	(CMD_LIST | CMD_RESTORE | CMD_CHECK | CMD_VERIFY | CMD_PRUNE | CMD_MARKS | CMD_UNLOCK | CMD_STATUS | CMD_KEY)
 
 const struct setting command_rows[] = {
 	BOOL(all, "all", CMD_BACKUP | CMD_VERIFY | CMD_PRUNE, "every configured source"),
@@ -58,6 +59,9 @@ const struct setting command_rows[] = {
 	 .help = "backup or log"},
 	{FLAG(max_age, "max-age"), .type = SET_DURATION, .commands = CMD_STATUS, .arg = "TIME",
 	 .help = "an older newest backup is critical"},
+	TEXT(output, "output", CMD_KEY, "FILE", "with generate: a file that is not there yet, made 0600"),
+	BOOL(protect, "protect", CMD_KEY, "with generate: seal the file with a passphrase"),
+	BOOL(form, "form", CMD_KEY, "a page with the secret key, to print and keep"),
 	BOOL(connect, "connect", CMD_CONFIG, "with check: try every source and store"),
 	BOOL(deleted, "deleted", CMD_LIST, "what was deleted and can come back, where the store keeps versions"),
 	TEXT(undelete, "undelete", CMD_PRUNE, "ID", "bring a deleted backup back, or all of them; deletes nothing"),

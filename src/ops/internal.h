@@ -82,6 +82,15 @@ void reading_release(struct reading *r);
 /* What evidence says of a failure. private: the manifest hides names, which the error may hold. */
 const char *evidence_cause(bool private, const struct error *cause);
 
+/* ---- keys.c ---- */
+
+struct key_opened {
+	const char *source, *backup;
+	const char *recipient; /* public key, or "passphrase" */
+};
+/* Writes into the evidence that this key was seen to open a backup, where c does not know it yet; a note where that fails. */
+void key_remember(struct op_env *env, struct store *s, const struct catalog *c, const struct key_opened *o);
+
 /* ---- endpoint.c ---- */
 
 /* An endpoint of a source, for drivers. Borrows from s, env and dir. */

@@ -54,7 +54,7 @@ const struct setting source_rows[] = {
 	{SOURCE(cluster), .key = "cluster", .type = SET_STRING, .help = "name that stands for the identity of the server"},
 	{SOURCE(to), .key = "to", .type = SET_LIST, .help = "stores to write to (all)"},
 	{SOURCE(tags), .key = "tags", .type = SET_LIST, .help = "tags (K=V) of every backup"},
-	{SOURCE(encrypt_to), .key = "encrypt_to", .type = SET_LIST,
+	{SOURCE(encrypt_to), .key = "encrypt_to", .flag = "encrypt-to", .type = SET_LIST, .commands = CMD_BACKUP, .arg = "KEY",
 	 .help = "public keys (age1...) that backups are encrypted for, or: passphrase"},
 	{SOURCE(private_manifest), .key = "private_manifest", .type = SET_BOOL,
 	 .help = "names of databases and tables are in the encrypted part only"},

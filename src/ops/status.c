@@ -142,6 +142,25 @@ static void judge(struct status_row *row, const struct catalog *c, const struct 
 	}
 }
 
+/* A key that never opened anything may be lost, or may never have been the right one. */
+static void judge_keys(struct status_row *row, const struct catalog *c)
+{
+	const struct catalog_backup *newest = c->backups ? &c->backup[c->backups - 1] : NULL;
+
+	for (size_t i = 0; newest && i < newest->manifest.recipients.len; i++) {
+		const char *key = newest->manifest.recipients.item[i];
+		char fingerprint[SEAL_FINGERPRINT];
+
+		if (strlist_has(&c->opened_with, key))
+			continue;
+		if (!strcmp(key, "passphrase"))
+			because(row, HEALTH_WARNING, "the passphrase was never seen to open a backup: try it with drtool key check %s", row->source);
+		else
+			because(row, HEALTH_WARNING, "key %s (%.12s...) was never seen to open a backup: try it with drtool key check %s --identity FILE",
+				seal_fingerprint(key, fingerprint), key, row->source);
+	}
+}
+
 static struct status_row *add_row(struct status_result *r, const char *source, const char *store)
 {
 	r->row = xrealloc(r->row, (r->rows + 1) * sizeof *r->row);
@@ -174,6 +193,7 @@ static void status_source(struct op_env *env, const struct status_request *q, st
 		because(row, HEALTH_WARNING, "source.json: %s", error_text(&e));
 	error_release(&e);
 	judge(row, &c, &info, limits_of(q, configured(q, name), &info), now);
+	judge_keys(row, &c);
 	if (!lock_read(env->run, s, name, "backup", &lock, &e))
 		row->locked = lock.held && !lock.stale;
 }

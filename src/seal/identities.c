@@ -54,6 +54,19 @@ static enum status public_text(const struct key32 *secret, struct key32 *point, 
 	return ST_OK;
 }
 
+/* Room for all of it at once: a buffer that grows leaves copies behind. */
+static void put_secret(const struct key32 *key, struct buf *secret)
+{
+	buf_reserve(secret, 128);
+	bech32_put(secret, "age-secret-key-", key, KEY_LEN, true);
+}
+
+void seal_identity_secret(const struct seal_identities *ids, size_t i, struct buf *secret)
+{
+	if (!ids->item[i].passphrase)
+		put_secret(&ids->item[i].secret, secret);
+}
+
 enum status seal_key_generate(struct run *run, struct buf *secret, struct buf *public_key, struct error *err)
 {
 	CLEANUP(key32_release) struct key32 key = KEY32_INIT, point = KEY32_INIT;
@@ -62,9 +75,7 @@ enum status seal_key_generate(struct run *run, struct buf *secret, struct buf *p
 	run_random(run, &key, KEY_LEN);
 	if (public_text(&key, &point, text, err))
 		return err->code;
-	/* Room for all of it at once: a buffer that grows leaves copies behind. */
-	buf_reserve(secret, 128);
-	bech32_put(secret, "age-secret-key-", &key, KEY_LEN, true);
+	put_secret(&key, secret);
 	buf_puts(public_key, text);
 	return ST_OK;
 }

@@ -61,6 +61,8 @@ void seal_identities_add_passphrase(struct seal_identities *ids, const char *pas
 size_t seal_identities_count(const struct seal_identities *ids);
 /* The public key of identity i, "" for a passphrase. Borrowed. */
 const char *seal_identity_recipient(const struct seal_identities *ids, size_t i);
+/* Appends its AGE-SECRET-KEY-1... text, for a page to print; nothing for a passphrase. The caller wipes it. */
+void seal_identity_secret(const struct seal_identities *ids, size_t i, struct buf *secret);
 
 /* A new key pair. secret gets the AGE-SECRET-KEY-1... text: the caller wipes it (seal_text_wipe). */
 enum status seal_key_generate(struct run *run, struct buf *secret, struct buf *public_key, struct error *err) MUST_CHECK;

@@ -16,7 +16,7 @@ import fault
 import pg
 import pytest
 
-COMMANDS = "backup list restore exchange check verify prune pin unpin accept unlock status config completion".split()
+COMMANDS = "backup list restore exchange check verify prune pin unpin accept unlock status config completion key".split()
 
 
 @pytest.fixture
