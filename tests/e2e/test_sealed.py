@@ -30,9 +30,9 @@ def shop(pg15, make_db, drtool):
     return drtool
 
 
-def configure(drtool, to=(age.public(),), more=""):
+def configure(drtool, to=(age.public(),), more="", store=None):
     keys = ", ".join(to)
-    drtool.config(f"stores: {{local: {{url: \"{drtool.store_url}\"}}}}\n"
+    drtool.config(f"stores: {{local: {{url: \"{store or drtool.store_url}\"}}}}\n"
                   f"sources:\n  shop:\n    url: \"{drtool.server.url(drtool.db)}\"\n    encrypt_to: [{keys}]\n{more}")
     drtool.env["DRTOOL_CONFIG"] = drtool.dir / "drtool.yaml"
 
@@ -258,6 +258,47 @@ def test_an_encrypted_backup_keeps_to_its_memory(shop):
     assert status == 0
     if "SAN_OPTIONS" not in "".join(os.environ):
         assert usage.ru_maxrss <= 96 * 1024
+
+
+# --- other engines, other stores ---
+
+def test_a_database_of_mariadb_and_mysql_comes_back_from_an_encrypted_backup(my_any, make_my_db, drtool):
+    drtool.server, drtool.key = my_any, age.identity(drtool.dir)
+    drtool.db = make_my_db(my_any, "create table t (id int primary key, note mediumtext); insert into t values (1, 'one'), (2, null), (3, repeat('x', 70000));")
+    before = my_any.contents(drtool.db)
+    configure(drtool, more="    private_manifest: true\n")
+    drtool.ok("backup", "shop", *SMALL)
+
+    assert "no key was given" in drtool.fails(1, "restore", "shop").err
+    my_any.drop_db(drtool.db)
+    drtool.ok("restore", "shop", "--compare", "--identity", drtool.key)
+    assert my_any.contents(drtool.db) == before
+
+
+def test_a_database_of_mongodb_comes_back_from_an_encrypted_backup(mo_server, make_mo_db, drtool):
+    drtool.server, drtool.key = mo_server, age.identity(drtool.dir)
+    drtool.db = make_mo_db(mo_server, lambda db: db.notes.insert_many({"_id": i, "text": "x" * i} for i in range(2000)))
+    before = mo_server.contents(drtool.db)
+    configure(drtool)
+    drtool.ok("backup", "shop", *SMALL)
+
+    mo_server.drop_db(drtool.db)
+    drtool.ok("restore", "shop", "--compare", "--identity", drtool.key)
+    assert mo_server.contents(drtool.db) == before
+
+
+def test_an_encrypted_backup_in_a_bucket_comes_back_from_there(s3_drtool, pg15, make_db):
+    drtool = s3_drtool
+    drtool.server, drtool.key, drtool.db = pg15, age.identity(drtool.dir), make_db(pg15, SQL, prefix="sealed_s3")
+    configure(drtool, store=drtool.store_url)
+    drtool.ok("backup", "shop", "--volume-size", "1MiB", *SMALL)
+
+    assert "stored bytes only" in drtool.ok("check", "shop").out
+    assert "stored bytes only" not in drtool.ok("check", "shop", "--identity", drtool.key).out
+    restored(drtool, "--compare", "--identity", drtool.key)
+    configure(drtool, (age.public(1),), store=drtool.store_url)
+    drtool.ok("copy", "shop", "--re-encrypt", "--from", "local", "--to", "local", "--identity", drtool.key)
+    restored(drtool, "--compare", "--identity", age.identity(drtool.dir, 1))
 
 
 # --- other keys ---
