@@ -72,6 +72,7 @@ struct volume_sink {
 struct archive_spec {
 	uint32_t chunk_size;
 	uint64_t volume_size; /* a volume ends at the first entry border at or after this; doubled after 64 volumes, then after each 16 */
+	uint64_t volume_max;  /* but never beyond this; 0: no limit */
 	enum gzip_mode mode;
 	struct instant mtime;
 	const char *spool_dir; /* for object lines beyond a few MiB; copied */

@@ -209,6 +209,8 @@ static json_t *make_json(const struct manifest *m, const struct limits *l)
 	if (m->hidden)
 		js_set_str(j, "private", m->hidden);
 	set_list(j, "tags", &m->tags, m->tags.len, l);
+	if (m->proofs.len)
+		set_list(j, "proofs", &m->proofs, m->proofs.len, l);
 	set_list(j, list_key[NOTES], &m->notes, l->items[NOTES], l);
 	set_list(j, list_key[NOT_CONTAINED], &m->not_contained, l->items[NOT_CONTAINED], l);
 	js_set_bool(j, "has_password_hashes", m->has_password_hashes);
@@ -462,7 +464,8 @@ static enum status get_all(const json_t *j, struct manifest *m, struct error *er
 	m->replication = json_is_object(replication) ? json_incref(replication) : NULL;
 	if (get_str(j, "source", &m->source, err) || get_str(j, "driver", &m->driver, err) || get_str(j, "kind", &m->kind, err) ||
 	    get_str(j, "identity", &m->identity, err) || get_list(j, "client_tools", &m->client_tools, err) ||
-	    get_list(j, "recipients", &m->recipients, err) || get_list(j, "tags", &m->tags, err) || get_list(j, "notes", &m->notes, err) ||
+	    get_list(j, "recipients", &m->recipients, err) || get_list(j, "tags", &m->tags, err) ||
+	    get_list(j, "proofs", &m->proofs, err) || get_list(j, "notes", &m->notes, err) ||
 	    get_list(j, "not_contained", &m->not_contained, err) || get_scopes(j, m, err) || get_objects(j, m, err) ||
 	    get_numbers(j, m, err))
 		return err->code;
@@ -500,6 +503,7 @@ void manifest_release(struct manifest *m)
 	strlist_release(&m->client_tools);
 	strlist_release(&m->recipients);
 	strlist_release(&m->tags);
+	strlist_release(&m->proofs);
 	strlist_release(&m->notes);
 	strlist_release(&m->not_contained);
 	js_decref(&m->shrink);

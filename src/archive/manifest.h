@@ -53,6 +53,7 @@ struct manifest {
 	char *hidden;              /* private: base64 of the whole manifest, sealed; the lists of this one lack all names. NULL: nothing is hidden */
 	struct strlist tags; /* "k=v" */
 	struct strlist notes;
+	struct strlist proofs; /* "store=how": by what each store's copy was compared with what was sent */
 	struct strlist not_contained; /* what the backup does not contain */
 	bool has_password_hashes;
 	bool many_moments; /* its objects are not of one moment */

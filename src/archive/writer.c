@@ -154,7 +154,7 @@ static uint64_t volume_limit(const struct archive_writer *w)
 
 	while (doublings-- && limit < UINT64_MAX / 4)
 		limit *= 2;
-	return limit;
+	return w->spec.volume_max ? min_u64(limit, w->spec.volume_max) : limit;
 }
 
 enum status writer_border(struct archive_writer *w, struct error *err)

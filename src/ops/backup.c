@@ -318,6 +318,17 @@ static void judge(struct backing_up *b)
 	}
 }
 
+/* How each store's copy was compared with what was sent. */
+static void take_proofs(const struct backing_up *b, struct manifest *m)
+{
+	size_t n;
+	const struct store_outcome *o = store_set_outcomes(b->write.set, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (!o[i].err.code)
+			strlist_take(&m->proofs, xasprintf("%s=%s", o[i].store->name, storage_proof_name(o[i].proof)));
+}
+
 static enum status publish(struct backing_up *b, struct error *err)
 {
 	struct manifest *m = &b->r->manifest;
@@ -328,6 +339,7 @@ static enum status publish(struct backing_up *b, struct error *err)
 
 	for (size_t i = 0; i < m->objects; i++)
 		m->stored += m->object[i].size;
+	take_proofs(b, m);
 	if (b->q->source->s.private_manifest ? private_manifest_write(&b->run, m, b->write.recipients, &text, err)
 					     : manifest_write(m, &text, err))
 		return err->code;
@@ -494,8 +506,13 @@ static enum status take_recipients(struct backing_up *b, struct error *err)
 	for (size_t i = 0; i < s->s.encrypt_to.len; i++)
 		strlist_add_once(&b->r->manifest.recipients, s->s.encrypt_to.item[i]);
 	use.passphrase = strlist_has(&s->s.encrypt_to, "passphrase");
-	for (size_t i = 0; i < b->q->stores; i++)
-		use.network = use.network || b->q->to[i]->ops->part_size;
+	for (size_t i = 0; i < b->q->stores; i++) {
+		size_t part = b->q->to[i]->ops->part_size;
+
+		use.network = use.network || part;
+		use.part_stores += part != 0;
+		use.part_size = part > use.part_size ? part : use.part_size;
+	}
 	return budget_of(b->env, &use, &b->budget, err);
 }
 

@@ -130,6 +130,16 @@ static enum status volume_end(void *ctx, uint32_t volume, uint64_t size, struct 
 	return ST_OK;
 }
 
+/* A volume ends behind an entry, and with the index: room is left for these. */
+static uint64_t volume_max(const struct backup_write *w)
+{
+	uint64_t max = UINT64_MAX;
+
+	for (size_t i = 0; i < w->stores.opened; i++)
+		max = min_u64(max, storage_object_max(&w->stores.open[i]->storage));
+	return max == UINT64_MAX ? 0 : max / 16 * 15;
+}
+
 enum status backup_write_begin(struct op_env *env, const struct budget *b, const char *spool_dir, struct backup_write *w, struct error *err)
 {
 	struct store_set_spec set = {
@@ -141,12 +151,19 @@ enum status backup_write_begin(struct op_env *env, const struct budget *b, const
 	struct archive_spec spec = {
 		.chunk_size = (uint32_t)env->global->chunk_size,
 		.volume_size = env->global->volume_size,
+		.volume_max = volume_max(w),
 		.mode = (enum gzip_mode)env->global->compress,
 		.mtime = w->manifest->started,
 		.spool_dir = spool_dir,
 		.sink = {.begin = volume_begin, .write = volume_write, .end = volume_end, .ctx = w},
 	};
 
+	for (size_t i = 0; i < w->stores.opened; i++) {
+		struct storage *s = &w->stores.open[i]->storage;
+
+		if (s->ops->put_parts)
+			s->ops->put_parts(s->priv, b->part_buffers);
+	}
 	w->block_size = 1u << 20;
 	w->set = store_set_new(env->run, &set);
 	if (w->recipients)

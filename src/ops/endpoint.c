@@ -28,6 +28,8 @@ enum status budget_of(struct op_env *env, const struct budget_use *use, struct b
 		.large = use->sealed || use->network,
 		.each_reader = use->sealed ? OPENER_BUFFER : 0,
 		.others = use->passphrase ? SCRYPT_MEMORY : 0,
+		.part_stores = use->part_stores,
+		.part_size = use->part_size,
 	};
 
 	return budget_divide(&q, b, err);

@@ -98,6 +98,8 @@ struct endpoint endpoint_of(struct op_env *env, const struct op_source *s, const
 /* What memory is needed for. */
 struct budget_use {
 	uint32_t chunk_size;
+	unsigned part_stores;                   /* of a backup: stores that gather parts in memory */
+	size_t part_size;
 	bool load, sealed, passphrase, network; /* load: a restore; network: a store that holds parts in memory */
 };
 /* The budget of this run. */

@@ -16,6 +16,9 @@
 #define FIXED_PROCESS (16 * MIB)
 #define FIXED_CONNECTION (512u * 1024) /* buffers of the client library, TLS, stacks */
 #define FIXED_COMPRESSOR (768u * 1024 + BATCH_EXTRA + 2 * MEMBER_ROOM) /* gzip state, stack, room for a small chunk */
+#define FIXED_STORE (4 * MIB)  /* connections of a store on the network: TLS, libraries, threads */
+#define PARTS_USUAL 2u         /* one is filled while another one is sent */
+#define PARTS_MOST 8u
 #define WINDOW_MAX (4 * MIB)
 #define WINDOW_MIN (MIB / 4)
 #define SMALL_BUFFER (512u * 1024) /* a smaller one would cost a wake-up for too few small chunks */
@@ -100,13 +103,14 @@ static uint64_t limit_of(const struct budget_request *q)
 
 static uint64_t fixed_of(const struct budget *b)
 {
-	return FIXED_PROCESS + b->others + (uint64_t)b->jobs * (FIXED_CONNECTION + b->each_reader) +
+	return FIXED_PROCESS + b->others + (uint64_t)b->part_stores * FIXED_STORE + (uint64_t)b->jobs * (FIXED_CONNECTION + b->each_reader) +
 	       (uint64_t)b->compressors * FIXED_COMPRESSOR;
 }
 
 uint64_t budget_total(const struct budget *b)
 {
-	return b->fixed + (uint64_t)b->raw_buffers * b->raw_size + (uint64_t)b->stored_buffers * b->stored_size + b->store_window;
+	return b->fixed + (uint64_t)b->raw_buffers * b->raw_size + (uint64_t)b->stored_buffers * b->stored_size + b->store_window +
+	       (uint64_t)b->part_stores * b->part_buffers * b->part_size;
 }
 
 static bool fits(struct budget *b)
@@ -140,9 +144,12 @@ static enum status divide_dump(struct budget *b, uint32_t chunk_size, struct err
 		if (fits(b))
 			break;
 		if (b->jobs == 1 && b->compressors == 1) {
-			if (b->store_window == WINDOW_MIN)
+			if (b->store_window == WINDOW_MIN && b->part_buffers <= 1)
 				return too_little(b, chunk_size, err);
-			b->store_window = WINDOW_MIN;
+			if (b->part_buffers > 1)
+				b->part_buffers--;
+			else
+				b->store_window = WINDOW_MIN;
 		} else if (b->compressors >= b->jobs) {
 			b->compressors--;
 		} else {
@@ -157,6 +164,14 @@ static enum status divide_dump(struct budget *b, uint32_t chunk_size, struct err
 			break;
 		}
 	}
+	while (b->part_buffers && b->part_buffers < PARTS_MOST) {
+		b->part_buffers++;
+		if (!fits(b)) {
+			b->part_buffers--;
+			break;
+		}
+	}
+	fits(b);
 	return ST_OK;
 }
 
@@ -195,6 +210,9 @@ enum status budget_divide(const struct budget_request *q, struct budget *b, stru
 	b->compressors = cpus < CREW_WORKERS ? cpus : CREW_WORKERS;
 	if (q->load)
 		return divide_load(b, q->chunk_size, err);
+	b->part_stores = q->part_stores;
+	b->part_size = q->part_size;
+	b->part_buffers = q->part_stores ? PARTS_USUAL : 0;
 	b->store_window = (size_t)min_u64(WINDOW_MAX, max_u64(b->mem_limit / 16, WINDOW_MIN));
 	return divide_dump(b, q->chunk_size, err);
 }
@@ -215,5 +233,7 @@ void budget_print(const struct budget *b, struct buf *to)
 	print_buffers(to, "stored chunks", b->stored_buffers, b->stored_size);
 	if (b->store_window)
 		print_buffers(to, "stores", 1, b->store_window);
+	if (b->part_stores)
+		print_buffers(to, "parts of objects", b->part_stores * b->part_buffers, b->part_size);
 	print_buffers(to, "program, libraries", 1, b->fixed);
 }

@@ -13,6 +13,8 @@ struct budget_request {
 	bool large;          /* sealed, or to or from a store on the network: 96 MiB by default instead of 64 */
 	size_t each_reader;  /* memory that a thread needs while it reads an archive, beside its buffers */
 	uint64_t others;     /* bytes that others of the process need */
+	unsigned part_stores; /* a dump's stores that gather what they send in buffers of part_size */
+	size_t part_size;
 };
 struct budget {
 	uint64_t mem_limit;
@@ -21,6 +23,8 @@ struct budget {
 	unsigned raw_buffers, stored_buffers;
 	size_t raw_size, stored_size; /* of each buffer */
 	size_t store_window;  /* for blocks on their way to the stores; 0 in a restore */
+	unsigned part_stores, part_buffers; /* part_buffers: of each of these stores */
+	size_t part_size;
 	size_t each_reader;
 	uint64_t others;
 	uint64_t fixed;       /* libraries, stacks, index, others */

@@ -296,7 +296,14 @@ enum status s3_delete(struct run *run, void *priv, const char *key, const char *
 		return error_set(err, ST_PRECONDITION, "%s: was changed by somebody else", key);
 	if (!versioned)
 		return delete_plain(run, priv, key, token, err);
-	if (s3_delete_many(run, priv, &one, 1, err))
+	if (s3_delete_many(run, priv, &one, 1, err)) {
 		error_release(&one.err);
-	return err->code ? err->code : error_move(err, &one.err);
+		return err->code;
+	}
+	/* A lock in a bucket that retains everything by itself: a marker is enough to give it up. */
+	if (token && one.err.code == ST_RETAINED) {
+		error_release(&one.err);
+		return delete_plain(run, priv, key, token, err);
+	}
+	return error_move(err, &one.err);
 }

@@ -202,7 +202,9 @@ static enum status judge(struct attempt *t, const struct s3_keys *used, struct e
 		retry = ++t->damaged < TRIES_OF_BAD_BYTES;
 	err->retry = retry;
 	error_native(err, native);
-	if (code == ST_DENIED)
+	if (!strcmp(f.code, "InvalidObjectState"))
+		error_hint(err, "It lies in a storage class that is not read at once; have the store bring it back first.");
+	else if (code == ST_DENIED)
 		error_hint(err, "The rights that drtool needs in the bucket are in the guide (s3-keys).");
 	return err->code;
 }

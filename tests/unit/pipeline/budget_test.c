@@ -74,6 +74,26 @@ TEST("more jobs than memory has room for become fewer")
 	CHECK_INT(b.jobs, 8);
 }
 
+TEST("stores that gather parts get two buffers each where they fit, more where there is room, and one where there is little")
+{
+	struct budget_request q = {.jobs = 4, .chunk_size = 6u << 20, .large = true, .part_stores = 1, .part_size = 16u << 20,
+				   .mem_limit = 96 * MIB};
+	CLEANUP(buf_release) struct buf text = BUF_INIT;
+	struct error e = ERROR_INIT;
+	struct budget b;
+
+	CHECK_OK(budget_divide(&q, &b, &e), e);
+	CHECK(b.part_buffers >= 2 && budget_total(&b) <= b.mem_limit);
+	budget_print(&b, &text);
+	CHECK_HAS(text.data, "parts of objects");
+	q.part_stores = 2;
+	CHECK_OK(budget_divide(&q, &b, &e), e);
+	CHECK(b.part_buffers >= 1 && budget_total(&b) <= b.mem_limit);
+	q.mem_limit = 1024 * MIB;
+	CHECK_OK(budget_divide(&q, &b, &e), e);
+	CHECK(b.part_buffers == 8 && budget_total(&b) <= b.mem_limit);
+}
+
 static void put_file(const char *path, const char *text)
 {
 	struct error e = ERROR_INIT;
