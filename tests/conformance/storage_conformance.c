@@ -17,6 +17,7 @@ struct fixture {
 	void (*open)(struct fixture *f, struct storage *s);
 	char *url;
 	size_t part; /* a put sends nothing before it has more than this */
+	bool racy;   /* the server looks at a condition, and does what it was asked for a moment later */
 };
 
 static void open_local(struct fixture *f, struct storage *s)
@@ -304,6 +305,8 @@ static void compare_and_swap_loses_nothing(struct fixture *f)
 	struct racer r[4] = {0};
 	struct error err = ERROR_INIT;
 
+	if (f->racy)
+		return;
 	put(f, "n", "0", NULL);
 	for (size_t i = 0; i < 4; i++) {
 		r[i].f = f;
@@ -413,13 +416,14 @@ static const struct {
 };
 
 /* Each case has a store of its own, by its name in the URL. */
-static void run_cases(void (*open)(struct fixture *f, struct storage *s), const struct storage_ops *ops, const char *before, const char *after)
+static void run_cases(void (*open)(struct fixture *f, struct storage *s), const struct storage_ops *ops, const char *before, const char *after,
+		      bool racy)
 {
 	struct error err = ERROR_INIT;
 
 	CHECK_OK(storage_check(ops, &err), err);
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct fixture f = {.run = RUN_INIT, .open = open, .part = ops->part_size,
+		struct fixture f = {.run = RUN_INIT, .open = open, .part = ops->part_size, .racy = racy,
 				    .url = xasprintf("%s/%s%s", before, cases[i].name, after)};
 
 		open(&f, &f.s);
@@ -433,7 +437,7 @@ static void run_local(void (*open)(struct fixture *f, struct storage *s))
 {
 	CLEANUP(cstr_release) char *before = xasprintf("file://%s", test_dir());
 
-	run_cases(open, &storage_local, before, "");
+	run_cases(open, &storage_local, before, "", false);
 }
 
 TEST("the local storage keeps the contract of storages")
@@ -450,7 +454,7 @@ static void run_s3(bool moto, const char *options)
 	char *query = strchr(url, '?');
 	*query = 0;
 	CLEANUP(cstr_release) char *after = xasprintf("?%s&retry=5s", query + 1);
-	run_cases(open_s3, &storage_s3, url, after);
+	run_cases(open_s3, &storage_s3, url, after, moto);
 }
 
 TEST("S3 keeps the contract of storages on versitygw")
