@@ -174,7 +174,7 @@ class Bucket:
     def url(self, endpoint=None, **options):
         """The store as drtool takes it. endpoint: where something stands in between."""
         options = {"endpoint": endpoint or self.server.endpoint, "region": self.server.region, "path_style": "1", **options}
-        return f"s3://{self.name}{'/' + self.prefix if self.prefix else ''}?{urllib.parse.urlencode(options, safe=':/')}"
+        return f"s3://{self.name}{'/' + urllib.parse.quote(self.prefix) if self.prefix else ''}?{urllib.parse.urlencode(options, safe=':/')}"
 
     def env(self, keys=None, endpoint=None, **options):
         """What drtool's environment needs to use it as the only store; keys of another account than the server's own."""
@@ -300,10 +300,9 @@ class Bucket:
     def locked(self, source, role="backup"):
         """Whether the lock says that somebody holds it."""
         try:
-            text = self.get(f"{source}/lock/{role}.json").decode()
+            return json.loads(self.get(f"{source}/lock/{role}.json"))["state"] == "held"
         except Refused:
             return False
-        return '"token"' in text and '"released"' not in text
 
 
 def _xml(body):

@@ -3,6 +3,8 @@
 
 #include "util/fs.h"
 
+#define SILENCE DURATION_SECONDS(60) /* the longest of a server, where `retry` is not shorter */
+
 static void copy_params(struct s3_params *to, const struct s3_params *from)
 {
 	*to = *from;
@@ -53,7 +55,7 @@ static enum status s3_open(struct run *run, void *priv, const char *url, const v
 	s->place = place;
 	copy_params(&s->params, given);
 	const char *ca = first(given->tls_ca, around.ca_file);
-	const struct http_params http = {.tls = (enum tls_mode)given->tls, .ca = ca};
+	const struct http_params http = {.tls = (enum tls_mode)given->tls, .ca = ca, .stall = given->retry.us < SILENCE.us ? given->retry : SILENCE};
 	s->key_params = (struct s3_key_params){.access_key = s->params.access_key, .secret_key = s->params.secret_key,
 					       .session_token = s->params.session_token, .profile = s->params.profile,
 					       .region = s->place.region};
@@ -134,7 +136,7 @@ static const struct setting settings[] = {
 	{ROW(sse_kms_key, SET_STRING), .arg = "KEY", .help = "key of the store's key service for sse: kms"},
 	{ROW(storage_class, SET_STRING), .arg = "CLASS",
 	 .help = "storage class of archives, such as STANDARD_IA; manifests, locks and evidence stay in the bucket's own"},
-	{ROW(retry, SET_DURATION), .def = "5m", .arg = "DURATION", .help = "how long a request that fails for the moment is tried again"},
+	{ROW(retry, SET_DURATION), .def = "5m", .arg = "DURATION", .help = "how long a request that fails for the moment is tried again, and a silent server waited for (a minute at most)"},
 	SETTING_END,
 };
 
