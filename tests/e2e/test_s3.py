@@ -137,7 +137,7 @@ def test_large_volumes_go_up_in_parts_and_come_back(bucket_any, servers, make_db
     for volume in objects:
         tag = bucket_any.head(f"noise/backup/{volume['key']}")["etag"].strip('"')
         assert tag.endswith(f"-{-(-volume['size'] // (16 << 20))}") or volume["size"] < 16 << 20, (tag, volume)
-    assert list(drtool.manifest("noise")["proofs"].values()) == ["sha256"]
+    assert list(drtool.manifest("noise")["proofs"].values()) == ["sha256" if bucket_any.server.kind == "versitygw" else "md5"]
     assert bucket_any.uploads() == []
     drtool.ok("check", "noise")
     drtool.ok("restore", "noise", "--into", servers(15).url(f"{db}_back"), "--compare")
