@@ -281,7 +281,8 @@ static enum status put_whole(struct run *run, struct storage_put *p, struct stor
 	if (failpoint("s3.put.before", err))
 		return err->code;
 	if (send_whole(run, p, &a, &sha, &repeated, err)) {
-		if (!repeated || find_out(run, p, &a, o, err))
+		/* What was there first may be this very put, which arrived twice. */
+		if (!(repeated || err->code == ST_PRECONDITION) || find_out(run, p, &a, o, err))
 			return err->code;
 		found = true;
 	}
