@@ -103,7 +103,7 @@ def test_pins_prune_and_unlock_work_in_a_bucket(bucket_any, source):
 def test_the_manifest_says_how_the_bytes_in_the_bucket_were_proven(bucket, source):
     drtool = made(bucket)
     drtool.ok("backup", source, *BACKUP)
-    assert list(drtool.manifest("shop")["proofs"].values()) == ["sha256"]
+    assert [proof.rpartition("=")[2] for proof in drtool.manifest("shop")["proofs"]] == ["sha256"]
 
 
 def test_two_stores_share_a_bucket_by_their_prefixes(bucket, source):
@@ -137,7 +137,8 @@ def test_large_volumes_go_up_in_parts_and_come_back(bucket_any, servers, make_db
     for volume in objects:
         tag = bucket_any.head(f"noise/backup/{volume['key']}")["etag"].strip('"')
         assert tag.endswith(f"-{-(-volume['size'] // (16 << 20))}") or volume["size"] < 16 << 20, (tag, volume)
-    assert list(drtool.manifest("noise")["proofs"].values()) == ["sha256" if bucket_any.server.kind == "versitygw" else "md5"]
+    proofs = [proof.rpartition("=")[2] for proof in drtool.manifest("noise")["proofs"]]
+    assert proofs == ["sha256" if bucket_any.server.kind == "versitygw" else "md5"]
     assert bucket_any.uploads() == []
     drtool.ok("check", "noise")
     drtool.ok("restore", "noise", "--into", servers(15).url(f"{db}_back"), "--compare")
