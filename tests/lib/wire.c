@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <openssl/ssl.h>
+#include <signal.h>
 #include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -148,6 +149,7 @@ void wire_start(struct wire *w)
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t n = sizeof a;
 
+	signal(SIGPIPE, SIG_IGN); /* OpenSSL writes to what the other side closed */
 	w->fd = -1;
 	for (size_t i = 0; i < ARRAY_LEN(w->open); i++)
 		w->open[i] = -1;
