@@ -6,13 +6,17 @@
 /* Names that private manifests hide are for those to see who have the key. */
 static enum status open_manifests(struct op_env *env, struct catalog *c, struct error *err)
 {
-	const struct seal_identities *ids;
+	const struct seal_identities *ids = NULL;
 
-	if (op_identities(env, &ids, err))
-		return err->code;
-	for (size_t i = 0; i < c->backups && seal_identities_count(ids); i++) {
+	for (size_t i = 0; i < c->backups; i++) {
 		CLEANUP(error_release) struct error why = ERROR_INIT;
 
+		if (!c->backup[i].manifest.hidden)
+			continue;
+		if (!ids && op_identities(env, &ids, err))
+			return err->code;
+		if (!seal_identities_count(ids))
+			return ST_OK;
 		if (private_manifest_open(ids, &c->backup[i].manifest, &why) && why.code != ST_DENIED)
 			notes_add(env->notes, "%s", error_text(&why));
 	}

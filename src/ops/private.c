@@ -3,8 +3,6 @@
 #include "gzip/gzip.h"
 #include "seal/text.h"
 
-#define HIDDEN_MAX (MANIFEST_MAX / 8 * 5) /* as text in the manifest; what is visible beside it needs less than the rest */
-
 /* The manifest, compressed, sealed and as text. */
 static enum status hide(struct run *run, const struct manifest *m, size_t max, const struct seal_recipients *to, struct buf *hidden,
 			struct error *err)
@@ -43,17 +41,19 @@ enum status private_manifest_write(struct run *run, const struct manifest *m, co
 {
 	CLEANUP(buf_release) struct buf hidden = BUF_INIT;
 	char smaller[] = "smaller than the backup before";
-	size_t max = MANIFEST_MAX;
 
-	do {
+	/* The sealed part gets what the visible one leaves: its lists are cut until both fit. */
+	for (size_t max = MANIFEST_MAX;; max = max / 4 * 3) {
+		error_release(err);
 		if (hide(run, m, max, to, &hidden, err))
 			return err->code;
-		max = max / 4 * 3;
-	} while (hidden.len > HIDDEN_MAX);
-	struct manifest shown = without_names(m, hidden.data);
-	if (m->suspect)
-		shown.suspect_because = smaller;
-	return manifest_write(&shown, text, err);
+		struct manifest shown = without_names(m, hidden.data);
+		if (m->suspect)
+			shown.suspect_because = smaller;
+		buf_clear(text);
+		if (!manifest_write(&shown, text, err))
+			return ST_OK;
+	}
 }
 
 static enum status open_hidden(const struct seal_identities *ids, const struct manifest *m, struct manifest *whole, struct error *err)

@@ -119,6 +119,7 @@ def test_check_reads_stored_bytes_without_the_key_and_all_with_it(shop):
 
 
 def test_verify_restores_an_encrypted_backup_into_a_scratch_server(shop):
+    configure(shop, more=f"    scratch_dir: \"{pg.temp_dir('scratch')}\"\n")
     shop.ok("backup", "shop", *SMALL)
 
     assert "compared" in shop.ok("verify", "shop", env={"DRTOOL_IDENTITY_FILE": shop.key}).out
