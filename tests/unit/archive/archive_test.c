@@ -322,3 +322,19 @@ TEST("after 64 volumes, then after each 16, their size doubles")
 	CHECK(s.volumes > 64 && s.volumes < VOLUMES_KEPT);
 	CHECK_INT(volumes_check(&s), 0);
 }
+
+TEST("volumes do not grow beyond what a store can hold")
+{
+	CLEANUP(volumes_release) struct volumes s = {0};
+	struct maker m;
+
+	maker_start(&m, &(struct maker_spec){.store = &s, .chunk_size = 4096, .volume_size = 2000, .volume_max = 3000});
+	uint32_t id = maker_table(&m, "t", "t", NULL);
+	for (uint32_t i = 0; i < 300; i++)
+		maker_part(&m, &(struct part){id, 0, i, "t", 4000, false});
+	maker_finish(&m);
+	CHECK(s.volumes > 90);
+	for (uint32_t v = 64; v < 90; v++)
+		CHECK(s.volume[v].len < 3000 + 4096);
+	CHECK_INT(volumes_check(&s), 0);
+}

@@ -76,6 +76,7 @@ void maker_start(struct maker *m, const struct maker_spec *spec)
 	CLEANUP(error_release) struct error err = ERROR_INIT;
 	const struct archive_spec as = {.chunk_size = spec->chunk_size ? spec->chunk_size : 65536,
 					.volume_size = spec->volume_size,
+					.volume_max = spec->volume_max,
 					.mode = spec->mode,
 					.mtime = {1763600000000000},
 					.spool_dir = test_dir(),

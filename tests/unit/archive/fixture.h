@@ -28,7 +28,7 @@ struct maker {
 struct maker_spec {
 	struct volumes *store;
 	uint32_t chunk_size; /* 0: 64 KiB */
-	uint64_t volume_size;
+	uint64_t volume_size, volume_max;
 	enum gzip_mode mode;
 };
 void maker_start(struct maker *m, const struct maker_spec *spec);
