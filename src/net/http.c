@@ -197,6 +197,8 @@ static enum status exchange(struct http_exchange *x, struct error *err)
 		code = CURLE_PARTIAL_FILE;
 	if (code)
 		http_failure(x, code, err);
+	if (err->code == ST_CANCELLED || err->code == ST_DEADLINE) /* the thread that looks for a name ends by itself */
+		curl_easy_setopt(x->link->easy, CURLOPT_QUICK_EXIT, 1L);
 	curl_multi_remove_handle(x->link->multi, x->link->easy);
 	if (!err->code)
 		x->a->date = http_date(http_headers_get(&x->a->headers, "Date"));
