@@ -28,6 +28,28 @@ bool keep_policy_empty(const struct keep_policy *p)
 	return !p->last && !p->hourly && !p->daily && !p->weekly && !p->monthly && !p->yearly && !p->within.us && !p->tags.len;
 }
 
+struct duration keep_policy_span(const struct keep_policy *p, struct duration every)
+{
+	const struct {
+		uint32_t count;
+		int64_t us;
+	} rule[] = {
+		{p->last, every.us}, {p->hourly, DURATION_SECONDS(3600).us}, {p->daily, DURATION_SECONDS(86400).us},
+		{p->weekly, DURATION_SECONDS(7 * 86400).us}, {p->monthly, DURATION_SECONDS(30 * 86400).us},
+		{p->yearly, DURATION_SECONDS(365 * 86400).us}, {1, p->within.us},
+	};
+	struct duration most = {0};
+
+	for (size_t i = 0; i < ARRAY_LEN(rule); i++) {
+		int64_t us;
+
+		if (__builtin_mul_overflow((int64_t)rule[i].count, rule[i].us, &us))
+			us = INT64_MAX;
+		most.us = us > most.us ? us : most.us;
+	}
+	return most;
+}
+
 void keep_decision_release(struct keep_decision *d)
 {
 	strlist_release(&d->reasons);

@@ -11,6 +11,8 @@ struct keep_policy {
 };
 #define KEEP_POLICY_INIT {0}
 bool keep_policy_empty(const struct keep_policy *p);
+/* About how long the rules keep a backup at most, where one is made every so often (0: the newest N count as nothing). */
+struct duration keep_policy_span(const struct keep_policy *p, struct duration every);
 
 struct keep_decision {
 	bool keep;

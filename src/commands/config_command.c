@@ -108,6 +108,28 @@ static enum status connect_all(struct cli *cli, const struct picked_sources *sou
 	return outcomes_to_error(cli, &outcomes, err);
 }
 
+/* Rules of keep against the time for which a store holds what it has. */
+static enum status check_retention(struct cli *cli, const struct picked_sources *sources, const struct picked_stores *stores,
+				   struct error *err)
+{
+	CLEANUP(strlist_release) struct strlist notes = STRLIST_INIT;
+
+	for (size_t i = 0; i < sources->n * stores->n; i++) {
+		const struct op_source *s = &sources->item[i / stores->n];
+		const struct op_store *store = &stores->item[i % stores->n];
+
+		if ((!s->s.to.len || strlist_has(&s->s.to, store->name)) &&
+		    op_compare_retention(&cli->env, s, store, &s->s.keep, &notes, err))
+			return err->code;
+	}
+	for (size_t i = 0; i < notes.len; i++) {
+		CLEANUP(cstr_release) char *line = xasprintf("note: %s", notes.item[i]);
+
+		cmd_print_lines(cli, line);
+	}
+	return ST_OK;
+}
+
 static enum status config_check(struct cli *cli, struct error *err)
 {
 	CLEANUP(picked_sources_release) struct picked_sources sources = PICKED_INIT;
@@ -119,6 +141,8 @@ static enum status config_check(struct cli *cli, struct error *err)
 	CLEANUP(cstr_release) char *n_sources = text_count(sources.n, "source"), *n_stores = text_count(stores.n, "store");
 	if (!cli->p.quiet)
 		out_printf("%s: %s, %s\n", cli->config.path ? cli->config.path : "no configuration file", n_sources, n_stores);
+	if (check_retention(cli, &sources, &stores, err))
+		return err->code;
 	return cli->f.connect ? connect_all(cli, &sources, &stores, err) : ST_OK;
 }
 

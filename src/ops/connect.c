@@ -141,6 +141,26 @@ enum status op_connect_store(struct op_env *env, const struct op_store *s, struc
 	return ST_OK;
 }
 
+enum status op_compare_retention(struct op_env *env, const struct op_source *source, const struct op_store *store,
+				 const struct keep_policy *keep, struct strlist *notes, struct error *err)
+{
+	CLEANUP(storage_release) struct storage storage = STORAGE_INIT;
+	CLEANUP(buf_release) struct buf kept = BUF_INIT, locked = BUF_INIT;
+	struct duration span = keep_policy_span(keep, source->s.expect_every);
+
+	if (storage_open(env->run, store->ops, store->url, store->params, &storage, err))
+		return error_add(err, "store %s", store->name);
+	struct duration lock = storage_retention(&storage);
+	if (!lock.us || keep_policy_empty(keep) || span.us >= lock.us)
+		return ST_OK;
+	duration_print(span, &kept);
+	duration_print(lock, &locked);
+	strlist_take(notes, xasprintf("store %s holds every backup of %s for %s (object_lock), its rules of keep only for %s: prune will say "
+				      "\"retained until\" in between",
+				      store->name, source->name, buf_str(&locked), buf_str(&kept)));
+	return ST_OK;
+}
+
 void connect_result_release(struct connect_result *r)
 {
 	strlist_release(&r->lines);

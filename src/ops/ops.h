@@ -332,6 +332,9 @@ struct connect_result {
 enum status op_connect_source(struct op_env *env, const struct op_source *s, struct connect_result *r, struct error *err) MUST_CHECK;
 /* Write, read back, range, list, delete of a probe, free room. */
 enum status op_connect_store(struct op_env *env, const struct op_store *s, struct connect_result *r, struct error *err) MUST_CHECK;
+/* Notes where the rules of keep would delete what the store still holds. Asks no server. */
+enum status op_compare_retention(struct op_env *env, const struct op_source *source, const struct op_store *store,
+				 const struct keep_policy *keep, struct strlist *notes, struct error *err) MUST_CHECK;
 void connect_result_release(struct connect_result *r);
 
 #endif

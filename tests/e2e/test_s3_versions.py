@@ -109,3 +109,23 @@ def test_what_object_lock_retains_is_kept_and_said_and_is_no_failure(s3_servers,
     tool.ok("check", "shop", "--backup", ids[0])
     record = json.loads(bucket.get([key for key in bucket.keys("evidence/") if "-prune-" in key][-1]))
     assert record["outcome"] == "good" and record["detail"]["backups"][0]["action"] == "retained"
+
+
+def test_config_check_says_where_a_lock_outlasts_the_rules(drtool):
+    text = """stores: {{offsite: {{url: "s3://acme/prod", endpoint: "http://127.0.0.1:1", region: eu-west-3, object_lock: 30d}}}}
+sources: {{shop: {{url: "postgres://backup@127.0.0.1/shop", keep: {{daily: {daily}}}}}}}
+"""
+    assert "holds every backup of shop for 30d" in drtool.ok("--config", drtool.config(text.format(daily=7)), "config", "check").out
+    assert "object_lock" not in drtool.ok("--config", drtool.config(text.format(daily=31)), "config", "check").out
+
+
+def test_status_says_which_store_does_not_answer_and_judges_the_others(drtool, pg15, make_db):
+    drtool.ok("backup", pg15.url(make_db(pg15, TABLE)), "--name", "shop")
+    config = drtool.config(f"""stores:
+  near: {{url: "{drtool.store_url}"}}
+  offsite: {{url: "s3://acme/prod", endpoint: "http://127.0.0.1:1", region: eu-west-3, access_key: a, secret_key: b, retry: 1s}}
+""")
+    found = drtool.fails(3, "--config", config, "status", "--json").json
+    rows = {row["store"]: row for row in found["sources"]}
+    assert rows["near"]["health"] == "OK" and rows["near"]["good"] == 1
+    assert rows["offsite"]["health"] == "UNKNOWN" and "127.0.0.1:1" in rows["offsite"]["because"][0]

@@ -243,3 +243,14 @@ TEST("the limit of the suspect rule is a setting, and 100 turns it off")
 	CHECK(!retention_suspect(&raw, &before, 100));
 	CHECK(!retention_suspect(&rows, &before, 20));
 }
+
+TEST("rules of keep have a span, the longest of them")
+{
+	const struct duration day = DURATION_SECONDS(86400);
+
+	CHECK_INT(keep_policy_span(&(struct keep_policy){0}, day).us, 0);
+	CHECK_INT(keep_policy_span(&(struct keep_policy){.last = 3}, day).us, 3 * day.us);
+	CHECK_INT(keep_policy_span(&(struct keep_policy){.last = 3}, (struct duration){0}).us, 0);
+	CHECK_INT(keep_policy_span(&(struct keep_policy){.daily = 7, .weekly = 4, .within = day}, day).us, 28 * day.us);
+	CHECK_INT(keep_policy_span(&(struct keep_policy){.yearly = UINT32_MAX}, day).us, INT64_MAX);
+}
