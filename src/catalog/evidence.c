@@ -6,7 +6,7 @@
 #include "util/failpoint.h"
 
 #define EVIDENCE_MAX (4u * 1024 * 1024)
-#define DETAIL_MAX 1024 /* of a record that is read */
+#define TEXT_MAX 256 /* in the detail of a record that is read */
 #define TRIES 5
 
 static const char *const outcomes[] = {[EVIDENCE_GOOD] = "good", [EVIDENCE_BAD] = "bad", [EVIDENCE_INCONCLUSIVE] = "inconclusive"};
@@ -120,11 +120,14 @@ static bool is_wanted(void *ctx, const char *key)
 /* What readers get and this machine keeps. */
 static void shorten(json_t *record, struct buf *to)
 {
-	const json_t *detail = json_object_get(record, "detail");
+	json_t *detail = json_object_get(record, "detail"), *value;
+	const char *key;
+	void *next;
 
 	json_object_del(record, "previous");
-	if (detail && json_dumpb(detail, NULL, 0, JSON_COMPACT) > DETAIL_MAX)
-		json_object_del(record, "detail");
+	json_object_foreach_safe (detail, next, key, value)
+		if (json_is_array(value) || json_is_object(value) || json_string_length(value) > TEXT_MAX)
+			json_object_del(detail, key);
 	buf_clear(to);
 	js_write(record, false, to);
 }
@@ -148,13 +151,10 @@ static enum status give_record(void *ctx, struct bulk_object *o, struct error *e
 enum status evidence_each(struct run *run, struct store *s, const struct evidence_query *q, size_t *damaged, struct error *err)
 {
 	CLEANUP(cstr_release) char *prefix = evidence_prefix(q->source);
-	CLEANUP(cstr_release) char *folder = xasprintf("evidence%s%s", q->kinds ? "-" : "", q->kinds ? q->kinds : "");
 	struct each e = {.q = q, .prefix = strlen(prefix), .damaged = damaged};
-	const struct bulk_spec spec = {.prefix = prefix, .source = q->source, .folder = folder, .by_time = q->by_time,
+	const struct bulk_spec spec = {.prefix = prefix, .source = q->source, .folder = q->kinds ? "evidence" : NULL, .by_time = q->by_time,
 				       .max = EVIDENCE_MAX, .wanted = is_wanted, .fn = give_record, .ctx = &e};
 
-	for (char *c = folder; *c; c++)
-		*c = *c == ' ' ? '-' : *c;
 	*damaged = 0;
 	return bulk_read(run, s, &spec, err);
 }

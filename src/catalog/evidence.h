@@ -20,9 +20,9 @@ enum status evidence_write(struct run *run, struct store *s, const struct eviden
 
 struct evidence_query {
 	const char *source;
-	const char *kinds; /* words of those that are wanted, by the names of their objects; NULL: all */
+	const char *kinds; /* words of those that are wanted, by the names of their objects; NULL: all, of which no copies are kept */
 	bool by_time;      /* as catalog_look */
-	/* Gets the parsed record without "previous", and without "detail" where that is larger than 1 KiB. */
+	/* Gets the parsed record without "previous" and without what is a list, an object or a long text in "detail". */
 	enum status (*fn)(void *ctx, const char *key, const json_t *record, struct error *err);
 	void *ctx;
 };

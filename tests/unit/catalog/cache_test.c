@@ -120,7 +120,7 @@ static void damage(const char *path, long at, char xor)
 
 TEST("a damaged, cut, foreign or missing copy is read anew")
 {
-	static const char *const files[] = {"shop.backup", "shop.evidence-check-verify-restore-key", "shop.pin"};
+	static const char *const files[] = {"shop.backup", "shop.evidence", "shop.pin"};
 	struct fix f;
 
 	open_cached(&f, NULL);
