@@ -43,7 +43,12 @@ class Discard:
             time.sleep(0.01)
         self.port = int(port.read_text())
         self.endpoint, self.region, self.ca, self.keys = f"http://127.0.0.1:{self.port}", "us-east-1", None, s3.Keys("bench", "bench")
-        self.client = s3.Client(self.endpoint, self.keys)
+        self.client, self.buckets = s3.Client(self.endpoint, self.keys), 0
+
+    def bucket(self):
+        """Of any name: the server has one space of keys."""
+        self.buckets += 1
+        return s3.Bucket(self, f"bucket-{self.buckets}").make()
 
     def counters(self):
         """(requests, bytes in, bytes out)"""
