@@ -308,7 +308,7 @@ static bool put_object(struct request *r)
 	unsigned n = 0;
 
 	*o = (struct object){.key = must(strdup(r->key)), .body = r->body, .meta = meta_of(r), .size = r->size, .modified = time(NULL)};
-	if (!o->body || !header(r, "x-amz-checksum-sha256", o->sum, sizeof o->sum)) {
+	if (!header(r, "x-amz-checksum-sha256", o->sum, sizeof o->sum)) {
 		EVP_Digest(o->body ? o->body : "", o->body ? o->size : 0, sum, &n, EVP_sha256(), NULL);
 		base64(o->sum, sum);
 	}
