@@ -27,6 +27,10 @@ static void put_remarks(const struct catalog_backup *b, struct buf *to)
 		buf_printf(to, "SUSPECT: %s", b->manifest.suspect_because ? b->manifest.suspect_because : "smaller than before");
 		gap = "; ";
 	}
+	if (b->manifest.recipients.len) {
+		buf_printf(to, "%sencrypted", gap);
+		gap = "; ";
+	}
 	if (b->manifest.many_moments) {
 		buf_printf(to, "%snot of one moment", gap);
 		gap = "; ";

@@ -134,6 +134,16 @@ static bool same_objects(const struct manifest *a, const struct manifest *b)
 	return same;
 }
 
+/* The same bytes inside, sealed for others or at another time. */
+static bool same_inside(const struct manifest *a, const struct manifest *b)
+{
+	bool same = a->objects == b->objects;
+
+	for (size_t i = 0; same && i < a->objects; i++)
+		same = sha256_equal(a->object[i].plain_sha256, b->object[i].plain_sha256);
+	return same;
+}
+
 static int by_key(const void *key, const void *o) { return strcmp(key, ((const struct storage_object *)o)->key); }
 
 /* The size of every volume in the target is that of the manifest. */
@@ -156,7 +166,10 @@ static void decide(struct copying *c, const struct storage_objects *stored, cons
 	snprintf(to->id, sizeof to->id, "%s", b->manifest.id);
 	to->stored = b->manifest.stored;
 	to->action = c->q->dry_run ? COPY_COPIED : COPY_PENDING;
-	if (there && !same_objects(&there->manifest, &b->manifest)) {
+	if (there && !there->bad && !same_objects(&there->manifest, &b->manifest) && same_inside(&there->manifest, &b->manifest)) {
+		to->action = COPY_LEFT;
+		error_set(&to->err, ST_REFUSED, "store %s has it encrypted otherwise; copy --re-encrypt from and to that store changes it", c->to.name);
+	} else if (there && !same_objects(&there->manifest, &b->manifest)) {
 		to->action = COPY_FAILED;
 		error_set(&to->err, ST_REFUSED, "store %s has another backup of this id; it is left as it is", c->to.name);
 	} else if (there && !there->bad && all_there(stored, c->q->source, &b->manifest)) {

@@ -236,7 +236,7 @@ struct copy_request {
 enum copy_action {
 	COPY_COPIED, /* with dry_run: would be */
 	COPY_THERE,  /* the target has it, equal */
-	COPY_LEFT,   /* known to be bad where it lies; not copied */
+	COPY_LEFT,   /* known to be bad where it lies, or encrypted otherwise in the target; not copied */
 	COPY_FAILED,
 	COPY_PENDING, /* the copy ended before */
 };

@@ -360,3 +360,23 @@ def test_without_the_old_key_nothing_is_encrypted_anew_and_the_old_backup_stays(
     out = shop.fails(1, "copy", "shop", "--re-encrypt", "--from", "local", "--to", "local")
     assert "no key was given" in out.err and age.public(0) in out.err
     assert before == {p: p.read_bytes() for p in (shop.store / "shop" / "backup").iterdir()}
+
+
+def test_a_copy_leaves_a_backup_alone_that_is_encrypted_for_other_keys_there(shop):
+    other = shop.dir / "other"
+    shop.ok("backup", "shop", *SMALL)
+    shop.ok("copy", "shop", "--from", "local", "--to", f"file://{other}")
+    configure(shop, (age.public(1),))
+    assert reencrypt(shop).code == 0
+    before = {p: p.read_bytes() for p in (other / "shop" / "backup").iterdir()}
+
+    out = shop.ok("copy", "shop", "--from", "local", "--to", f"file://{other}")
+
+    assert "encrypted otherwise" in out.out
+    assert before == {p: p.read_bytes() for p in (other / "shop" / "backup").iterdir()}
+
+
+def test_list_says_which_backups_are_encrypted(shop):
+    shop.ok("backup", "shop", *SMALL)
+
+    assert "encrypted" in shop.ok("list", "shop").out
