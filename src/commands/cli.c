@@ -108,6 +108,7 @@ void cli_release(struct cli *cli)
 	notes_freep(&cli->env.notes);
 	seal_identities_freep(&cli->env.identities);
 	buf_release(&cli->config_text);
+	strlist_release(&cli->config_keys);
 	free(groups);
 	*cli = (struct cli)CLI_INIT;
 }
@@ -132,6 +133,19 @@ static enum status fill_program(struct cli *cli, struct error *err)
 	return st;
 }
 
+/* What a backup stores of the configuration, and whom it is sealed for where any source is. */
+static void take_config_text(struct cli *cli)
+{
+	config_text(&cli->schema, &cli->config, &cli->config_text);
+	for (size_t i = 0; i < cli->config.sources; i++) {
+		const struct config_value *v = config_get(&cli->config.source[i].values, SCOPE_SOURCE, "encrypt_to");
+
+		for (size_t k = 0; v && k < v->text.len; k++)
+			strlist_add_once(&cli->config_keys, v->text.item[k]);
+	}
+	cli->env.config_keys = &cli->config_keys;
+}
+
 static enum status prepare(struct cli *cli, struct error *err)
 {
 	const struct bind bind = {&cli->config};
@@ -145,7 +159,7 @@ static enum status prepare(struct cli *cli, struct error *err)
 	if (bind_global(&bind, &cli->global, err) || config_fill(&cli->config, SCOPE_COMMAND, NULL, command_rows, &cli->f, err))
 		return err->code;
 	if (cli->config.path)
-		config_text(&cli->schema, &cli->config, &cli->config_text);
+		take_config_text(cli);
 	cli->env.config_text = cli->config.path ? buf_str(&cli->config_text) : NULL;
 	cli->env.yes = cli->f.yes;
 	cli->env.ask = cli->on_terminal ? ask : NULL;

@@ -52,6 +52,7 @@ struct cli {
 	struct config_schema schema;
 	struct config config;
 	struct buf config_text; /* what env.config_text points to */
+	struct strlist config_keys; /* and env.config_keys */
 	struct command_flags f;
 	struct program_flags p;
 	struct global_settings global;

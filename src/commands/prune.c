@@ -26,7 +26,7 @@ static void print_result(const struct cli *cli, const struct op_source *s, const
 
 	if (cli->p.quiet)
 		return;
-	out_printf("%s in %s\n", s->name, from->name);
+	out_printf("%s in %s%s\n", s->name, from->name, from->own_keep ? ", by the rules of the store" : "");
 	table_init(&t, ARRAY_LEN(head), head);
 	t.right = 1u << 2;
 	for (size_t i = 0; i < r->backups; i++)
@@ -49,7 +49,7 @@ static void print_result(const struct cli *cli, const struct op_source *s, const
 static enum status prune_in(struct cli *cli, const struct op_source *s, const struct op_store *from, struct error *err)
 {
 	CLEANUP(prune_result_release) struct prune_result r = PRUNE_RESULT_INIT;
-	struct prune_request q = {.source = s->name, .from = from, .policy = &s->s.keep, .dry_run = cli->f.dry_run};
+	struct prune_request q = {.source = s->name, .from = from, .policy = from->own_keep ? &from->keep : &s->s.keep, .dry_run = cli->f.dry_run};
 	struct progress_display *bar = cmd_begin(cli, s->name);
 	enum status st = op_prune(&cli->env, &q, &r, err);
 

@@ -434,7 +434,6 @@ static enum status prune_after(struct backing_up *b, struct error *err)
 {
 	struct prune_input in = {
 		.source = b->q->source->name,
-		.policy = &b->q->source->s.keep,
 		.now = run_now(b->env->run),
 	};
 
@@ -450,6 +449,8 @@ static enum status prune_after(struct backing_up *b, struct error *err)
 		prune_result_release(&b->r->prune);
 		in.store = b->write.stores.open[i];
 		in.lock = b->write.lock[i];
+		const struct op_store *to = b->q->to[in.store - b->write.stores.store];
+		in.policy = to->own_keep ? &to->keep : &b->q->source->s.keep;
 		if (!prune_run(b->env->run, &in, &b->r->prune, &e))
 			continue;
 		error_add(&e, "the backup is good, but pruning store %s", in.store->name);

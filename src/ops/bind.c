@@ -338,6 +338,35 @@ static enum status open_params(const struct bind *b, const struct config_section
 	return s->ops->settings ? config_fill(b->config, SCOPE_STORE, section, s->ops->settings, s->params, err) : ST_OK;
 }
 
+/* A store's own rules of retention; flags change them as they change those of a source. */
+static enum status take_keep(const struct bind *b, const struct config_section *section, struct op_store *s, struct error *err)
+{
+	struct config_section rules = {.name = section->name};
+	struct source_settings filled = {0};
+	enum status st = ST_OK;
+
+	for (size_t i = 0; i < section->values.len; i++) {
+		const struct config_value *v = &section->values.item[i];
+
+		if (strncmp(v->key, "keep.", 5))
+			continue;
+		struct config_value *rule = config_set(&rules.values, SCOPE_SOURCE, v->key, NULL, false);
+
+		for (size_t k = 0; k < v->text.len; k++)
+			strlist_add(&rule->text, v->text.item[k]);
+		rule->origin = v->origin ? xstrdup(v->origin) : NULL;
+		s->own_keep = true;
+	}
+	if (s->own_keep) {
+		st = config_fill(b->config, SCOPE_SOURCE, &rules, source_rows, &filled, err);
+		s->keep = filled.keep;
+		filled.keep.tags = (struct strlist)STRLIST_INIT;
+		settings_release(source_rows, &filled);
+	}
+	config_values_release(&rules.values);
+	return st;
+}
+
 static enum status store_from_file(const struct bind *b, const struct config_section *section, struct op_store *s,
 				   struct error *err)
 {
@@ -357,6 +386,8 @@ static enum status store_from_file(const struct bind *b, const struct config_sec
 
 	if (!st)
 		st = open_params(b, &both, s, err);
+	if (!st)
+		st = take_keep(b, section, s, err);
 	config_values_release(&both.values);
 	return st ? error_add(err, "%s: store %s", section->origin, section->name) : ST_OK;
 }

@@ -20,6 +20,7 @@ void op_store_release(struct op_store *s)
 {
 	cstr_release(&s->name);
 	cstr_release(&s->url);
+	strlist_release(&s->keep.tags);
 	if (s->params) {
 		settings_release(s->ops->settings, s->params);
 		free(s->params);

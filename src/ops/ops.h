@@ -52,6 +52,8 @@ struct op_store {
 	char *name, *url;
 	const struct storage_ops *ops;
 	void *params;
+	bool own_keep;               /* keep holds here, whatever the sources say */
+	struct keep_policy keep;
 };
 extern const struct setting source_rows[]; /* rows.c */
 void op_source_release(struct op_source *s);
@@ -65,6 +67,7 @@ struct op_env {
 	struct progress *progress;  /* never NULL */
 	bool yes;                   /* --yes */
 	const char *config_text;    /* the configuration without secret values, for the store; NULL: there is no file */
+	const struct strlist *config_keys; /* encrypt_to of all its sources: what config_text is sealed for; empty: it is not */
 	/* Asks on the terminal; NULL where there is none. True: go on. */
 	bool (*ask)(void *ctx, const char *question);
 	/* Asks for a passphrase, which is not shown; *text is wiped by the caller. NULL where there is no terminal. */

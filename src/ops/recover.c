@@ -60,6 +60,19 @@ static enum status gather(struct op_env *env, struct recovery *r, struct error *
 
 /* ---- the text ---- */
 
+/* A fingerprint is enough to find the key by, and short enough to compare. */
+static void put_key(const char *key, struct buf *to)
+{
+	char print[SEAL_FINGERPRINT];
+
+	if (!strcmp(key, "passphrase"))
+		buf_puts(to, "      sealed with a passphrase\n");
+	else
+		buf_printf(to, "      sealed for %s (fingerprint %s)\n", key, seal_fingerprint(key, print));
+}
+
+static bool by_passphrase(const struct manifest *m) { return m->recipients.len && !strcmp(m->recipients.item[0], "passphrase"); }
+
 static void put_table(const struct recovery *r, struct buf *to)
 {
 	buf_puts(to, "Sources, and the newest good backup of each\n\n");
@@ -73,8 +86,10 @@ static void put_table(const struct recovery *r, struct buf *to)
 			continue;
 		}
 		size_print(m->stored, &size);
-		buf_printf(to, "  %s: %s, %s %s, data of %s, %s%s\n", r->item[i].name, m->id, m->driver, m->server_version, instant_iso(m->data_time, time),
-			   buf_str(&size), is_sealed(m->object[0].key) ? ", sealed" : "");
+		buf_printf(to, "  %s: %s, %s %s, data of %s, %s\n", r->item[i].name, m->id, m->driver, m->server_version ? m->server_version : "",
+			   instant_iso(m->data_time, time), buf_str(&size));
+		for (size_t k = 0; k < m->recipients.len; k++)
+			put_key(m->recipients.item[k], to);
 	}
 	if (!r->n)
 		buf_puts(to, "  none yet\n");
@@ -116,7 +131,7 @@ static void put_drtool(const struct recovery *r, struct buf *to)
 		buf_shell_word(to, url);
 		buf_puts(to, " --into ");
 		put_target(m, to);
-		buf_puts(to, is_sealed(m->object[0].key) ? " --identity KEYFILE\n" : "\n");
+		buf_puts(to, is_sealed(m->object[0].key) && !by_passphrase(m) ? " --identity KEYFILE\n" : "\n");
 	}
 	if (r->config_key) {
 		buf_puts(to, "    drtool config fetch --output drtool.yaml --from ");
@@ -145,7 +160,7 @@ static void put_volumes(const struct recovery *r, const struct recoverable *one,
 		const char *file = m->object[i].key;
 
 		if (is_sealed(file))
-			buf_printf(to, "    age -d -i KEYFILE %s | tar xz -C %s\n", file, one->name);
+			buf_printf(to, "    age -d %s%s | tar xz -C %s\n", by_passphrase(m) ? "" : "-i KEYFILE ", file, one->name);
 		else
 			buf_printf(to, "    tar xzf %s -C %s\n", file, one->name);
 	}
@@ -180,7 +195,8 @@ static void compose(struct op_env *env, const struct recovery *r, struct buf *to
 	put_variables(r, to);
 	put_stock(r, to);
 	if (r->sealed)
-		buf_puts(to, "\nKEYFILE is the file with the private key (AGE-SECRET-KEY-1...). It is not in this store; without it nothing sealed is opened.\n");
+		buf_puts(to, "\nKEYFILE is the file with the private key (AGE-SECRET-KEY-1...). It is not in this store; without it nothing sealed is opened.\n"
+			     "A passphrase is asked for, or taken from DRTOOL_PASSPHRASE.\n");
 }
 
 /* Two runs that end together both write what they saw. Where the store compares, the one that saw less looks again. */

@@ -9,7 +9,7 @@ static const char *const compress_names[] = {"fast", "ratio", "portable", NULL};
 
 #define MIB (INT64_C(1) << 20)
 #define GIB (INT64_C(1) << 30)
-#define CMD_OPEN (CMD_RESTORE | CMD_CHECK | CMD_VERIFY | CMD_LIST | CMD_COPY | CMD_KEY)
+#define CMD_OPEN (CMD_RESTORE | CMD_CHECK | CMD_VERIFY | CMD_LIST | CMD_COPY | CMD_KEY | CMD_CONFIG)
 #define CMD_DATA (CMD_BACKUP | CMD_RESTORE | CMD_CHECK | CMD_VERIFY)
 
 #define GLOBAL(member) .scope = SCOPE_GLOBAL, .offset = offsetof(struct global_settings, member)
@@ -106,9 +106,24 @@ const struct setting source_base_rows[] = {
 	SETTING_END,
 };
 
+#define STORE_KEEP(member, what)                                                                                             \
+	{                                                                                                                    \
+		.scope = SCOPE_STORE, .offset = offsetof(struct op_store, keep.member), .key = "keep." #member, .type = SET_COUNT, \
+		.max = 1000000, .help = what                                                                                 \
+	}
 const struct setting store_base_rows[] = {
 	{.scope = SCOPE_STORE, .offset = offsetof(struct op_store, url), .key = "url", .type = SET_STRING, .arg = "URL",
 	 .help = "where the store is; required"},
+	STORE_KEEP(last, "here instead of the rules of the sources: keep the newest N backups"),
+	STORE_KEEP(hourly, "the newest backup of each of the last N hours"),
+	STORE_KEEP(daily, "the newest backup of each of the last N days"),
+	STORE_KEEP(weekly, "the newest backup of each of the last N weeks"),
+	STORE_KEEP(monthly, "the newest backup of each of the last N months"),
+	STORE_KEEP(yearly, "the newest backup of each of the last N years"),
+	{.scope = SCOPE_STORE, .offset = offsetof(struct op_store, keep.within), .key = "keep.within", .type = SET_DURATION,
+	 .help = "all backups younger than that"},
+	{.scope = SCOPE_STORE, .offset = offsetof(struct op_store, keep.tags), .key = "keep.tag", .type = SET_LIST,
+	 .help = "all backups with this tag"},
 	SETTING_END,
 };
 

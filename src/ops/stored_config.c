@@ -61,6 +61,41 @@ static enum status same_as_before(struct run *run, struct store *s, const char *
 	return ST_OK;
 }
 
+/* Whom a text about sealed sources is sealed for. */
+static enum status recipients(struct op_env *env, struct seal_recipients **r, struct error *err)
+{
+	CLEANUP(strlist_release) struct strlist keys = STRLIST_INIT;
+	CLEANUP(secret_text_release) char *passphrase = NULL;
+
+	for (size_t i = 0; i < env->config_keys->len; i++)
+		if (strcmp(env->config_keys->item[i], "passphrase"))
+			strlist_add_once(&keys, env->config_keys->item[i]);
+	if (keys.len)
+		return seal_recipients_new(&keys, r, err);
+	if (secret_read(env->run, &env->global->passphrase, &passphrase, err))
+		return err->code;
+	if (!passphrase)
+		return error_set(err, ST_CONFIG, "no passphrase is set to seal it with");
+	return seal_recipients_passphrase(passphrase, SEAL_WORK_BACKUP, r, err);
+}
+
+static enum status put_config(struct op_env *env, struct store *s, const char *key, const char *text, struct error *err)
+{
+	CLEANUP(seal_recipients_freep) struct seal_recipients *to = NULL;
+	CLEANUP(buf_release) struct buf sealed = BUF_INIT;
+	bool seal = env->config_keys && env->config_keys->len;
+	CLEANUP(cstr_release) char *name = xasprintf("%s%s", key, seal ? ".age" : "");
+	const struct put_spec put = {.key = name};
+
+	if (failpoint("config.put.before", err))
+		return err->code;
+	if (!seal)
+		return storage_put_bytes(env->run, &s->storage, &put, text, strlen(text), NULL, err);
+	if (recipients(env, &to, err) || seal_bytes(env->run, to, text, strlen(text), &sealed, err))
+		return err->code;
+	return storage_put_bytes(env->run, &s->storage, &put, buf_str(&sealed), sealed.len, NULL, err);
+}
+
 static enum status write_config(struct op_env *env, struct store *s, struct error *err)
 {
 	char host[256] = "", host_sum[SUM_DIGITS + 1], text_sum[SUM_DIGITS + 1], time[INSTANT_TEXT];
@@ -74,10 +109,7 @@ static enum status write_config(struct op_env *env, struct store *s, struct erro
 	CLEANUP(cstr_release) char *key = xasprintf(FOLDER "%s-%s%s.yaml", instant_compact(run_now(env->run), time), host_sum, text_sum);
 	CLEANUP(cstr_release) char *text = xasprintf("# The configuration of %s as drtool %s used it, defaults and variables filled in. Secrets are left out.\n%s",
 						     host, DRTOOL_VERSION, env->config_text);
-	const struct put_spec put = {.key = key};
-	if (failpoint("config.put.before", err))
-		return err->code;
-	return storage_put_bytes(env->run, &s->storage, &put, text, strlen(text), NULL, err);
+	return put_config(env, s, key, text, err);
 }
 
 void stored_config_write(struct op_env *env, struct store *s)
@@ -103,7 +135,14 @@ enum status op_config_fetch(struct op_env *env, const struct config_fetch_reques
 			  q->name ? q->name : "");
 		return error_hint(err, "A backup by a host with a configuration file stores it.");
 	}
-	return storage_get_bytes(env->run, &s.storage, r->key, CONFIG_MAX, &r->text, NULL, err);
+	const char *end = strrchr(r->key, '.');
+	if (strcmp(end, ".age"))
+		return storage_get_bytes(env->run, &s.storage, r->key, CONFIG_MAX, &r->text, NULL, err);
+	CLEANUP(buf_release) struct buf sealed = BUF_INIT;
+	const struct seal_identities *ids;
+	if (storage_get_bytes(env->run, &s.storage, r->key, CONFIG_MAX, &sealed, NULL, err) || op_identities(env, &ids, err))
+		return err->code;
+	return seal_open_bytes(ids, buf_str(&sealed), sealed.len, &r->text, err) ? error_add(err, "%s", r->key) : ST_OK;
 }
 
 void config_fetch_result_release(struct config_fetch_result *r)

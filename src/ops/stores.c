@@ -29,8 +29,11 @@ static enum status all_failed(const struct op_store *const *from, struct open_st
 		error_move(err, &s->err[0]);
 		return err->code;
 	}
-	for (size_t i = 0; i < s->n; i++)
-		buf_printf(&text, "%s%s: %s", i ? "; " : "", from[i]->name, error_text(&s->err[i]));
+	for (size_t i = 0; i < s->n; i++) {
+		const char *why = error_text(&s->err[i]);
+
+		buf_printf(&text, "%s%s%s%s", i ? "; " : "", strncmp(why, "store ", 6) ? from[i]->name : "", strncmp(why, "store ", 6) ? ": " : "", why);
+	}
 	return error_set(err, s->err[0].code, "no store can be used: %s", buf_str(&text));
 }
 

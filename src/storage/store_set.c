@@ -60,22 +60,26 @@ static struct step *step_new(enum step_kind kind, const char *key)
 
 static bool live(const struct set_member *m) { return m && !m->failed; }
 
-/* The set cannot go on: why the first member failed. With hub->mutex held. */
-static enum status first_cause(const struct store_set *s, struct error *err)
+/* The set cannot go on: each member with its cause; code and hint are those of the first that failed. With hub->mutex held. */
+static enum status causes(const struct store_set *s, struct error *err)
 {
+	CLEANUP(buf_release) struct buf text = BUF_INIT;
+	const struct set_member *first = s->first_failed;
+
 	for (size_t i = 0; i < s->members; i++) {
 		const struct set_member *m = s->member[i];
 
-		if (!m || !m->failed || (s->first_failed && m != s->first_failed))
+		if (!m || !m->failed)
 			continue;
-		error_set(err, m->err.code, "store %s: %s", s->member_store[i]->name, error_text(&m->err));
-		err->retry = m->err.retry;
-		error_native(err, m->err.native);
-		if (m->err.hint)
-			error_hint(err, "%s", m->err.hint);
-		return err->code;
+		first = first ? first : m;
+		buf_printf(&text, "%sstore %s: %s", text.len ? "; " : "", s->member_store[i]->name, error_text(&m->err));
 	}
-	return error_set(err, ST_FAILED, "there is no store to write to");
+	if (!first)
+		return error_set(err, ST_FAILED, "there is no store to write to");
+	error_set(err, first->err.code, "%s", buf_str(&text));
+	err->retry = first->err.retry;
+	error_native(err, first->err.native);
+	return first->err.hint ? error_hint(err, "%s", first->err.hint) : err->code;
 }
 
 /* Drops members that took nothing for too long; remembers who failed first. Returns how many are live. With hub->mutex held. */
@@ -111,7 +115,7 @@ static enum status wait_idle(struct store_set *s, struct error *err)
 		bool idle = true;
 
 		if (!look(s))
-			return first_cause(s, err);
+			return causes(s, err);
 		for (size_t i = 0; i < s->members; i++)
 			idle = idle && (!live(s->member[i]) || set_member_idle(s->member[i]));
 		if (idle)
@@ -180,7 +184,7 @@ static enum status wait_room(struct store_set *s, size_t n, struct error *err)
 {
 	for (;;) {
 		if (!look(s))
-			return first_cause(s, err);
+			return causes(s, err);
 		if (run_check(s->run, err))
 			return err->code;
 		size_t held = s->hub->in_flight - s->hub->lost;

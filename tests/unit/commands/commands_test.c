@@ -257,7 +257,7 @@ TEST("command line: what is wrong is named with what was meant")
 
 TEST("commands: none that belongs to a later day is there")
 {
-	static const char *const later[] = {"copy", "follow", "find", "wal", "recover", "report", "schedule", "key", "flush-cache"};
+	static const char *const later[] = {"follow", "find", "wal", "recover", "report", "schedule", "key", "flush-cache"};
 	CLEANUP(cli_release) struct cli cli;
 	size_t flags = 0;
 
