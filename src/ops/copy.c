@@ -7,6 +7,7 @@
 #define BLOCKS_MAX 8u
 #define BLOCKS_MIN 4u
 #define FIXED ((uint64_t)40 << 20) /* the process, its libraries, and what a put holds */
+#define PARTS 3u                       /* buffers of a put that has any */
 #define MEMORY ((uint64_t)64 << 20)
 
 static void copying_release(struct copying *c)
@@ -244,7 +245,7 @@ static enum status copy_volumes(struct run *run, struct copying *c, const struct
 			.block = c->block,
 			.blocks = blocks,
 			.progress = c->env->progress,
-			.retain = true,
+			.archive = true,
 		};
 		bool there;
 
@@ -349,6 +350,8 @@ static enum status copy_round(struct copying *c, bool large, struct error *err)
 		if (c->r->backup[i].action == COPY_PENDING && (c->r->backup[i].stored > c->block) == large)
 			index[n++] = i;
 	work.n = n;
+	if (c->to.storage.ops->put_parts)
+		c->to.storage.ops->put_parts(c->to.storage.priv, large ? PARTS : 1);
 	enum status st = crowd_do(c->env->run, &work, err);
 	free(index);
 	return st;

@@ -189,7 +189,7 @@ static enum status differs(const struct copy_object *c, const struct store *in, 
 
 enum status copy_object(struct run *run, const struct copy_object *c, struct error *err)
 {
-	struct put_spec spec = {.key = c->key, .expected_size = c->size, .retain = c->retain};
+	struct put_spec spec = {.key = c->key, .expected_size = c->size, .retain = c->archive, .bulk = c->archive};
 	struct storage_object o = {0};
 	struct storage_put *put = NULL;
 	struct sha256 read = {{0}}, stored;

@@ -14,7 +14,7 @@ struct copy_object {
 	size_t block;                  /* bytes of a range read, and of each buffer */
 	unsigned blocks;               /* buffers at most; more than one are read ahead by threads of their own */
 	struct progress *progress;     /* may be NULL */
-	bool retain;                   /* under the retention of the target, where it has one */
+	bool archive;                  /* under the retention of the target, and where keeping is cheap */
 };
 /* ST_BAD names the store whose bytes are wrong; nothing wrong is visible in the target afterwards. An object that lies there is
  * overwritten. */

@@ -159,14 +159,14 @@ TEST("a member that fails is dropped, and the others go on")
 	close_stores();
 }
 
-TEST("a store set without a member left fails with the first cause")
+TEST("a store set without a member left fails with the cause of each, and the code of the first")
 {
 	const char *const faults[] = {"write[x/]:100000:ENOSPC", "finish[x/]:1:EIO"};
 	CLEANUP(store_set_freep) struct store_set *s = open_set(2, faults, (struct store_set_spec){0});
 	struct error err = ERROR_INIT;
 
 	CHECK_ERR(write_object(s, "x/one", 20, &err), err, ST_NO_SPACE, "store s0: x/one: injected fault");
-	CHECK_ERR(store_set_write(s, block('x'), &err), err, ST_NO_SPACE, "store s0");
+	CHECK_ERR(store_set_write(s, block('x'), &err), err, ST_NO_SPACE, "; store s1: ");
 	store_set_abort(s);
 	CHECK_INT(atomic_load(&out), 0);
 	CHECK_INT(outcome(s, 1)->err.code, ST_IO);
