@@ -9,7 +9,7 @@ fuzz:
 	@scripts/deps test
 	@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) scripts/test fuzz
 
-# PART="postgres mariadb mysql mongodb"
+# PART="postgres mariadb mysql mongodb s3"
 demo:
 	@scripts/deps demo
 	@$(MAKE) --no-print-directory -s -j2 VARIANT=release
