@@ -10,7 +10,7 @@ static void copy_params(struct s3_params *to, const struct s3_params *from)
 	*to = *from;
 	to->endpoint = NULL;
 	to->region = NULL;
-	to->tls_ca = NULL;
+	to->tls_ca = from->tls_ca && *from->tls_ca ? xstrdup(from->tls_ca) : NULL;
 	to->profile = from->profile ? xstrdup(from->profile) : NULL;
 	to->sse_kms_key = from->sse_kms_key ? xstrdup(from->sse_kms_key) : NULL;
 	to->storage_class = from->storage_class ? xstrdup(from->storage_class) : NULL;
@@ -27,6 +27,7 @@ static void s3_close(void *priv)
 	s3_keychain_freep(&s->keys);
 	s3_place_release(&s->place);
 	free(s->params.profile);
+	free(s->params.tls_ca);
 	free(s->params.sse_kms_key);
 	free(s->params.storage_class);
 	secret_release(&s->params.access_key);
@@ -58,7 +59,8 @@ static enum status s3_open(struct run *run, void *priv, const char *url, const v
 	const struct http_params http = {.tls = (enum tls_mode)given->tls, .ca = ca, .stall = given->retry.us < SILENCE.us ? given->retry : SILENCE};
 	s->key_params = (struct s3_key_params){.access_key = s->params.access_key, .secret_key = s->params.secret_key,
 					       .session_token = s->params.session_token, .profile = s->params.profile,
-					       .region = s->place.region};
+					       .region = s->place.region, .tls = (enum tls_mode)given->tls,
+					       .ca = s->params.tls_ca};
 	s->http = http_client_new(&http);
 	s->keys = s3_keychain_new(&s->key_params);
 	atomic_store(&s->parts, 2);
