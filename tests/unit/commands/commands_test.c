@@ -242,7 +242,7 @@ TEST("command line: what is wrong is named with what was meant")
 	CHECK_ERR(PARSE("bakcup"), err, ST_USAGE, "there is no command \"bakcup\"");
 	CHECK_ERR(PARSE("backup", "--jbos", "3"), err, ST_USAGE, "backup has no flag --jbos; did you mean --jobs?");
 	CHECK_ERR(PARSE("backup", "--salvage"), err, ST_USAGE, "backup has no flag --salvage; `drtool restore` has one");
-	CHECK_ERR(PARSE("backup", "--encrypt-to", "x"), err, ST_USAGE, "backup has no flag --encrypt-to");
+	CHECK_ERR(PARSE("backup", "--sign-with", "x"), err, ST_USAGE, "backup has no flag --sign-with");
 	CHECK_ERR(PARSE("backup", "--jobs"), err, ST_USAGE, "--jobs needs a value: --jobs N");
 	CHECK_ERR(PARSE("backup", "--jobs", "x"), err, ST_USAGE, "--jobs: not a number: \"x\"");
 	CHECK_ERR(PARSE("backup", "--jobs", "1", "--jobs", "2"), err, ST_USAGE, "--jobs is given twice");
@@ -257,7 +257,7 @@ TEST("command line: what is wrong is named with what was meant")
 
 TEST("commands: none that belongs to a later day is there")
 {
-	static const char *const later[] = {"follow", "find", "wal", "recover", "report", "schedule", "key", "flush-cache"};
+	static const char *const later[] = {"follow", "find", "wal", "recover", "report", "schedule", "flush-cache"};
 	CLEANUP(cli_release) struct cli cli;
 	size_t flags = 0;
 
