@@ -130,11 +130,10 @@ static enum status ahead_get(struct ahead *a, uint64_t i, const char **p, struct
 	mutex_lock(&a->mutex);
 	while (!b->full && !a->failed)
 		cond_wait(&a->moved, &a->mutex);
-	bool failed = !b->full;
+	if (!b->full)
+		error_move(err, &a->err);
 	mutex_unlock(&a->mutex);
-	if (!failed)
-		return ST_OK;
-	return error_move(err, &a->err);
+	return err->code;
 }
 
 static void ahead_taken(struct ahead *a, uint64_t i)
