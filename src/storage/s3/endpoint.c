@@ -77,6 +77,8 @@ static enum status split_endpoint(const char *endpoint, struct s3_place *p, char
 		return wrong_endpoint("it holds a user, a password or options", err);
 	if (!u.host || !*u.host || *u.host == '/')
 		return wrong_endpoint("it names no host", err);
+	if (!is_address(u.host) && strspn(u.host, "abcdefghijklmnopqrstuvwxyz0123456789.-_") != strlen(u.host))
+		return wrong_endpoint("it names a host that cannot be", err);
 	bool port = u.port_given && u.port != (p->tls ? 443u : 80u);
 	CLEANUP(cstr_release) char *name = strchr(u.host, ':') ? xasprintf("[%s]", u.host) : xstrdup(u.host);
 	*host = port ? xasprintf("%s:%u", name, u.port) : xstrdup(name);

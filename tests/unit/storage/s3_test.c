@@ -39,6 +39,7 @@ TEST("URLs and endpoints that no store can have are refused with the reason")
 		{"s3://bucket/a//b", NULL, "empty"},                {"s3://bucket/../x", NULL, "'..'"},
 		{"s3://bucket", "ftp://host", "neither"},           {"s3://bucket", "https://u:p@host", "user"},
 		{"s3://bucket", "https://host?x=1", "options"},     {"s3://bucket", "http://", "endpoint"},
+		{"s3://bucket", "https://ho<s>t", "cannot be"},
 	};
 	struct s3_place p;
 	struct error err = ERROR_INIT;
