@@ -256,7 +256,7 @@ def make_db():
 
 
 @pytest.fixture(scope="session")
-def s3_servers():
+def s3_servers(servers):  # whose end removes the folders
     """s3_servers(kind="versitygw", tls=False): the S3 server that the tests share; each takes buckets of its own, by .bucket()."""
     running = {}
 
@@ -274,7 +274,7 @@ def s3_servers():
 
 
 @pytest.fixture
-def make_s3_server():
+def make_s3_server(servers):
     """make_s3_server(kind="versitygw", tls=False): a server of the test's own, ended with it."""
     made = []
 
