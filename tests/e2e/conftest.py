@@ -20,18 +20,34 @@ import s3  # noqa: E402
 _counter = 0
 
 
-def pytest_collection_modifyitems(config, items):
-    """ONE_SERVER=1: a test that runs with several versions of a server runs with one of them, another one for each test."""
-    if not os.environ.get("ONE_SERVER"):
-        return
+def _chosen_server(items):
+    """Of a test that runs with several versions of a server the one with one of them, another one for each test."""
     versions = {f"{engine}{version}": "VERSION" for engine, all_of in (("pg", pg.VERSIONS), ("my", my.VERSIONS), ("", my.VERSIONS)) for version in all_of}
     same = {}
     for item in items:
         parts = item.nodeid.rstrip("]").replace("[", "-", 1).split("-")
         same.setdefault(tuple(versions.get(part, part) for part in parts), []).append(item)
-    kept = {id(group[zlib.crc32("-".join(name).encode()) % len(group)]) for name, group in same.items()}
-    config.hook.pytest_deselected(items=[item for item in items if id(item) not in kept])
-    items[:] = [item for item in items if id(item) in kept]
+    return [group[zlib.crc32("-".join(name).encode()) % len(group)] for name, group in same.items()]
+
+
+def _chosen_parameters(items, each):
+    """Of a test with more parameters than that each so manieth, beginning elsewhere for each test."""
+    same = {}
+    for item in items:
+        same.setdefault(item.nodeid.split("[")[0], []).append(item)
+    return [item for name, group in same.items() for at, item in enumerate(group) if len(group) <= each or (at + zlib.crc32(name.encode())) % each == 0]
+
+
+def pytest_collection_modifyitems(config, items):
+    """ONE_SERVER=1: one version of a server for each test. SPARSE=3: each third parameter of tests with more than three."""
+    kept = list(items)
+    if os.environ.get("ONE_SERVER"):
+        kept = _chosen_server(kept)
+    if os.environ.get("SPARSE"):
+        kept = _chosen_parameters(kept, int(os.environ["SPARSE"]))
+    chosen = {id(item) for item in kept}
+    config.hook.pytest_deselected(items=[item for item in items if id(item) not in chosen])
+    items[:] = [item for item in items if id(item) in chosen]
 
 
 def unique(prefix):
