@@ -441,7 +441,7 @@ static enum status get_numbers(const json_t *j, struct manifest *m, struct error
 	return ST_OK;
 }
 
-static enum status get_all(const json_t *j, struct manifest *m, struct error *err)
+static enum status get_all(const json_t *j, bool hidden, struct manifest *m, struct error *err)
 {
 	const char *id;
 
@@ -466,23 +466,28 @@ static enum status get_all(const json_t *j, struct manifest *m, struct error *er
 	    get_str(j, "identity", &m->identity, err) || get_list(j, "client_tools", &m->client_tools, err) ||
 	    get_list(j, "recipients", &m->recipients, err) || get_list(j, "tags", &m->tags, err) ||
 	    get_list(j, "proofs", &m->proofs, err) || get_list(j, "notes", &m->notes, err) ||
-	    get_list(j, "not_contained", &m->not_contained, err) || get_scopes(j, m, err) || get_objects(j, m, err) ||
-	    get_numbers(j, m, err))
+	    get_list(j, "not_contained", &m->not_contained, err) || get_scopes(j, m, err) ||
+	    (!hidden && get_objects(j, m, err)) || get_numbers(j, m, err))
 		return err->code;
 	return ST_OK;
 }
 
-enum status manifest_read(const void *p, size_t n, struct manifest *m, struct error *err)
+static enum status read_text(const void *p, size_t n, bool hidden, struct manifest *m, struct error *err)
 {
 	CLEANUP(js_decref) json_t *j = NULL;
 	CLEANUP(manifest_release) struct manifest made = MANIFEST_INIT;
 
-	if (check_sum(p, n, err) || js_parse(p, n, WHAT, &j, err) || js_format(j, WHAT, &format, err) || get_all(j, &made, err))
+	if (check_sum(p, n, err) || js_parse(p, n, WHAT, &j, err) || js_format(j, WHAT, &format, err) ||
+	    get_all(j, hidden, &made, err))
 		return err->code;
 	*m = made;
 	made = (struct manifest)MANIFEST_INIT;
 	return ST_OK;
 }
+
+enum status manifest_read(const void *p, size_t n, struct manifest *m, struct error *err) { return read_text(p, n, false, m, err); }
+
+enum status manifest_read_hidden(const void *p, size_t n, struct manifest *m, struct error *err) { return read_text(p, n, true, m, err); }
 
 void manifest_release(struct manifest *m)
 {

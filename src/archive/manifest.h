@@ -72,6 +72,8 @@ enum status manifest_write_within(const struct manifest *m, size_t max, struct b
 json_t *manifest_json(const struct manifest *m);
 /* ST_BAD: no manifest or a damaged one; ST_UNSUPPORTED: a later format or an unknown word in "requires". Unknown keys: ignored. */
 enum status manifest_read(const void *p, size_t n, struct manifest *m, struct error *err) MUST_CHECK;
+/* The same for the sealed part of a private manifest, which does not name the volumes: *m has no objects, whatever it says of some. */
+enum status manifest_read_hidden(const void *p, size_t n, struct manifest *m, struct error *err) MUST_CHECK;
 void manifest_release(struct manifest *m);
 
 /* "20261120T020000Z-7f3a": start in UTC and four hex digits. */

@@ -11,10 +11,11 @@
 
 /* Any thread, several at once. */
 struct opener;
-/* stored gives the sealed volumes that the manifest names. All three outlive it. */
+/* stored gives the sealed volumes that the manifest names, of which it keeps its own list. ids and what stored reads from outlive it. */
 struct opener *opener_new(const struct seal_identities *ids, const struct range_source *stored, const struct manifest *m);
 void opener_freep(struct opener **o);
-/* Opens the header of the last volume. ST_DENIED: no key opens it; the text says which keys would and how to give one. */
+/* Opens the header of the last volume. ST_DENIED: no key opens it, and the text says which keys would and how to give one; or the store
+ * denies the read, in its own words. */
 enum status opener_prove(struct opener *o, struct error *err) MUST_CHECK;
 /* The public key of the identity that opened the volume that was opened last, "passphrase", or NULL before. */
 const char *opener_key(struct opener *o);

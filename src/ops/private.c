@@ -3,15 +3,18 @@
 #include "gzip/gzip.h"
 #include "seal/text.h"
 
-/* The manifest, compressed, sealed and as text. */
+/* The manifest, compressed, sealed and as text. The volumes are in the visible part, which has no room for a second list of them. */
 static enum status hide(struct run *run, const struct manifest *m, size_t max, const struct seal_recipients *to, struct buf *hidden,
 			struct error *err)
 {
 	CLEANUP(buf_release) struct buf text = BUF_INIT;
 	CLEANUP(buf_release) struct buf sealed = BUF_INIT;
 	CLEANUP(gzip_freep) struct gzip *z = gzip_new(GZIP_RATIO);
+	struct manifest inner = *m;
 
-	if (manifest_write_within(m, max, &text, err))
+	inner.object = NULL;
+	inner.objects = 0;
+	if (manifest_write_within(&inner, max, &text, err))
 		return err->code;
 	size_t cap = gzip_bound(z, text.len), n = 0;
 	CLEANUP(cstr_release) char *small = xmalloc(cap);
@@ -56,6 +59,12 @@ enum status private_manifest_write(struct run *run, const struct manifest *m, co
 	}
 }
 
+static bool same_backup(const struct manifest *a, const struct manifest *b)
+{
+	return !b->hidden && !strcmp(a->id, b->id) && !strcmp(a->source, b->source) && !strcmp(a->driver, b->driver) && !strcmp(a->kind, b->kind) &&
+	       !strcmp(a->identity, b->identity);
+}
+
 static enum status open_hidden(const struct seal_identities *ids, const struct manifest *m, struct manifest *whole, struct error *err)
 {
 	CLEANUP(buf_release) struct buf sealed = BUF_INIT;
@@ -67,10 +76,10 @@ static enum status open_hidden(const struct seal_identities *ids, const struct m
 	if (!base64_get(m->hidden, strlen(m->hidden), &sealed))
 		return error_set(err, ST_BAD, "its private part is malformed");
 	if (seal_open_bytes(ids, sealed.data, sealed.len, &small, err) ||
-	    gunzip_next(z, small.data, small.len, &used, text, MANIFEST_MAX, &n, err) || manifest_read(text, n, whole, err))
+	    gunzip_next(z, small.data, small.len, &used, text, MANIFEST_MAX, &n, err) || manifest_read_hidden(text, n, whole, err))
 		return err->code;
-	if (strcmp(whole->id, m->id))
-		return error_set(err, ST_BAD, "its private part is that of backup %s", whole->id);
+	if (!same_backup(m, whole))
+		return error_set(err, ST_BAD, "its private part is that of another backup (%s of %s)", whole->id, whole->source);
 	return ST_OK;
 }
 
@@ -82,7 +91,15 @@ enum status private_manifest_open(const struct seal_identities *ids, struct mani
 		return ST_OK;
 	if (open_hidden(ids, m, &whole, err))
 		return error_add(err, "manifest of %s", m->id);
+	/* Anybody can seal for a public key: what bytes are read, and who opens them, is never taken from there. */
 	struct manifest was = *m;
+	strlist_release(&whole.recipients);
+	whole.object = was.object;
+	whole.objects = was.objects;
+	whole.recipients = was.recipients;
+	was.object = NULL;
+	was.objects = 0;
+	was.recipients = (struct strlist)STRLIST_INIT;
 	*m = whole;
 	whole = was;
 	return ST_OK;

@@ -2,6 +2,8 @@
 #include "ops/opener.h"
 #include "ops/private.h"
 #include "ops/sealer.h"
+#include "gzip/gzip.h"
+#include "seal/text.h"
 #include "tests/unit/archive/fixture.h"
 
 static struct run run = RUN_INIT;
@@ -14,6 +16,8 @@ struct sealed {
 	struct opener *opener;
 	uint32_t spoilt_reads; /* so many reads from now on give a wrong byte */
 	unsigned distrusted;
+	bool denied; /* by the store */
+	bool copies; /* there is another one, whatever was distrusted */
 };
 
 static void sealed_release(struct sealed *s)
@@ -31,6 +35,8 @@ static enum status read_stored(void *ctx, uint32_t volume, uint64_t offset, void
 	struct sealed *s = ctx;
 	const struct buf *b = &s->stored.volume[volume];
 
+	if (s->denied)
+		return error_set(err, ST_DENIED, "the store says 403");
 	if (offset > b->len || n > b->len - offset)
 		return error_set(err, ST_BAD, "volume %" PRIu32 " is shorter", volume);
 	memcpy(to, b->data + offset, n);
@@ -45,7 +51,7 @@ static bool distrust(void *ctx)
 {
 	struct sealed *s = ctx;
 
-	return s->distrusted++ < 1;
+	return s->distrusted++ < 1 || s->copies;
 }
 
 static void seal_volume(struct sealed *s, uint32_t i)
@@ -191,6 +197,65 @@ TEST("another key opens nothing, and the error says whose key does and how to gi
 	CHECK_HAS(err.hint, "--identity");
 }
 
+TEST("a store that refuses the read of a header is told as that, not as a wrong key")
+{
+	CLEANUP(error_release) struct error err = ERROR_INIT;
+	CLEANUP(sealed_release) struct sealed s = {.denied = true};
+
+	make(&s);
+	CHECK_INT(opener_prove(s.opener, &err), ST_DENIED);
+	CHECK_HAS(error_text(&err), "403");
+	CHECK(!err.hint);
+}
+
+TEST("a member that was sealed damaged is told as damaged, however many copies there are")
+{
+	CLEANUP(error_release) struct error err = ERROR_INIT;
+	CLEANUP(sealed_release) struct sealed s = {.copies = true};
+	CLEANUP(archive_reader_freep) struct archive_reader *r = NULL;
+	const struct range_source stored = {.read_at = read_stored, .distrust = distrust, .volumes = VOLUMES_KEPT, .ctx = &s};
+	struct member_row *rows = NULL;
+	char member[256 * 1024];
+	size_t n;
+
+	make(&s);
+	struct range_source plain = opener_ranges(s.opener);
+	CHECK_OK(archive_reader_open(&run, &plain, test_dir(), &r, &err), err);
+	CHECK_OK(archive_read_page(r, 0, &rows, &n, &err), err);
+	const struct member_row row = rows[0];
+	free(rows);
+	CHECK(row.length <= sizeof member);
+	CHECK_OK(archive_fetch(r, &row, member, &err), err);
+	archive_reader_freep(&r);
+	s.plain.volume[row.volume].data[row.offset + row.length / 2] ^= 1;
+	buf_clear(&s.stored.volume[row.volume]);
+	free(s.manifest.object[row.volume].key);
+	seal_volume(&s, row.volume);
+	opener_freep(&s.opener);
+	s.opener = opener_new(s.ids, &stored, &s.manifest);
+	plain = opener_ranges(s.opener);
+	plain.volumes = s.plain.volumes;
+	CHECK_OK(archive_reader_open(&run, &plain, test_dir(), &r, &err), err);
+	CHECK_ERR(archive_fetch(r, &row, member, &err), err, ST_BAD, "damaged");
+}
+
+/* Its own list of volumes, which is hostile, in the sealed part of a manifest. */
+static void hide_whole(struct sealed *s, const struct manifest *m, struct manifest *shown)
+{
+	CLEANUP(error_release) struct error err = ERROR_INIT;
+	CLEANUP(buf_release) struct buf text = BUF_INIT, sealed = BUF_INIT, hidden = BUF_INIT;
+	CLEANUP(gzip_freep) struct gzip *z = gzip_new(GZIP_FAST);
+	size_t n;
+
+	CHECK_OK(manifest_write(m, &text, &err), err);
+	CLEANUP(cstr_release) char *small = xmalloc(gzip_bound(z, text.len));
+	CHECK_OK(gzip_member(z, text.data, text.len, small, gzip_bound(z, text.len), &n, &err), err);
+	CHECK_OK(seal_bytes(&run, s->to, small, n, &sealed, &err), err);
+	base64_put(&hidden, sealed.data, sealed.len);
+	free(shown->hidden);
+	shown->hidden = xstrdup(buf_str(&hidden));
+}
+
 static void sample_manifest(struct manifest *m, size_t tables)
 {
 	static const char sum[] = "drtool";
@@ -244,4 +309,44 @@ TEST("a private manifest shows no name, is bounded, and is whole for who has the
 		CHECK_STR(read.url, "postgres://HIDDEN/db");
 		CHECK(json_object_size(read.shrink) > 0);
 	}
+}
+
+TEST("a private part that names other volumes, or is of another backup, changes nothing that is read")
+{
+	CLEANUP(error_release) struct error err = ERROR_INIT;
+	CLEANUP(sealed_release) struct sealed s = {.distrusted = 0};
+	CLEANUP(manifest_release) struct manifest hostile = MANIFEST_INIT;
+	CLEANUP(buf_release) struct buf text = BUF_INIT;
+	char byte;
+
+	make(&s);
+	sample_manifest(&hostile, 1);
+	strlist_add(&hostile.recipients, "age1other");
+	hostile.object = xrealloc(hostile.object, 1000 * sizeof *hostile.object);
+	for (; hostile.objects < 150; hostile.objects++) {
+		hostile.object[hostile.objects] = hostile.object[0];
+		hostile.object[hostile.objects].key = xstrdup("v");
+	}
+	struct manifest *m = &s.manifest;
+	const size_t volumes = m->objects;
+	memcpy(m->id, hostile.id, sizeof m->id);
+	m->source = xstrdup(hostile.source);
+	m->driver = xstrdup("mysql");
+	m->kind = xstrdup(hostile.kind);
+	m->identity = xstrdup(hostile.identity);
+	hide_whole(&s, &hostile, m);
+	const struct range_source stored = {.read_at = read_stored, .volumes = s.stored.volumes, .ctx = &s};
+	opener_freep(&s.opener);
+	s.opener = opener_new(s.ids, &stored, m);
+	CHECK_ERR(private_manifest_open(s.ids, m, &err), err, ST_BAD, "another backup");
+	CHECK_INT(m->objects, volumes);
+	free(m->driver);
+	m->driver = xstrdup(hostile.driver);
+	CHECK_OK(private_manifest_open(s.ids, m, &err), err);
+	CHECK_INT(m->objects, volumes);
+	CHECK_STR(m->object[0].key, "v0");
+	CHECK(!strlist_has(&m->recipients, "age1other"));
+	CHECK_STR(m->scope[0].name, "HIDDEN");
+	const struct range_source plain = opener_ranges(s.opener);
+	CHECK_OK(plain.read_at(plain.ctx, 0, 0, &byte, 1, &err), err);
 }
