@@ -3,7 +3,7 @@
 
 enum status backup_write_drop(const struct backup_request *q, struct backup_write *w, size_t i, struct error *why, struct error *err)
 {
-	if (why->code == ST_REFUSED || why->code == ST_LOCKED || why->code == ST_CANCELLED || why->code == ST_DEADLINE)
+	if (why->code == ST_REFUSED || why->code == ST_CANCELLED || why->code == ST_DEADLINE)
 		return error_move(err, why);
 	if (stores_drop(&w->stores, q->to, i, why, err))
 		return err->code;

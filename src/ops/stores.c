@@ -29,12 +29,15 @@ static enum status all_failed(const struct op_store *const *from, struct open_st
 		error_move(err, &s->err[0]);
 		return err->code;
 	}
+	enum status st = s->err[0].code;
+
 	for (size_t i = 0; i < s->n; i++) {
 		const char *why = error_text(&s->err[i]);
 
 		buf_printf(&text, "%s%s%s%s", i ? "; " : "", strncmp(why, "store ", 6) ? from[i]->name : "", strncmp(why, "store ", 6) ? ": " : "", why);
+		st = st == ST_LOCKED ? s->err[i].code : st; /* another run has them: only where it has all */
 	}
-	return error_set(err, s->err[0].code, "no store can be used: %s", buf_str(&text));
+	return error_set(err, st, "no store can be used: %s", buf_str(&text));
 }
 
 enum status stores_open(struct op_env *env, const struct op_store *const *from, size_t n, bool init, struct open_stores *s, struct error *err)

@@ -55,6 +55,19 @@ def test_one_store_of_three_fails_and_the_line_that_is_said_brings_it_up_to_date
     three.drtool.ok("check", "shop", "--from", "offsite")
 
 
+def test_a_store_that_another_run_has_locked_is_left_behind_and_the_nightly_backup_goes_to_the_others(shop):
+    three = Three(shop)
+    three.drtool.ok(*BACKUP)
+    three.drtool.ok(*BACKUP, "--to", "local")
+    process = three.drtool.start("copy", "shop", "--from", "local", "--to", "offsite", fail="copy.object.before:1:delay=20000")
+    fault.wait_until(lambda: any(b"copy from local" in p.read_bytes() for p in (three.folder["offsite"] / "shop" / "lock").glob("*.json")), "the copy has the lock")
+    result = three.drtool.fails(3, *BACKUP)
+    assert len(three.stored("local")) == 3 and len(three.stored("third")) == 2 and len(copy_lines(result)) == 1
+    three.drtool.fails(6, *BACKUP, "--to", "offsite")
+    process.kill()
+    fault.end(process)
+
+
 def test_the_line_is_one_line_with_q_and_carries_the_configuration_that_was_named(shop):
     three = Three(shop)
     result = three.drtool.fails(3, *BACKUP, "-q", "--config", three.path, env={"DRTOOL_STORE_FAULT": "offsite@open[.tar.gz]:1:EIO", "DRTOOL_CONFIG": None})
