@@ -46,7 +46,7 @@ static void put_value(struct writer *w, const struct setting *row, const struct 
 static void put_row(struct writer *w, const struct setting *row, const struct config_value *v, const char *indent, char **group)
 {
 	const char *dot = strchr(v->key, '.'), *name = dot ? dot + 1 : v->key;
-	bool secret = v->secret && !strcmp(v->key, row->key);
+	bool secret = v->secret && strcmp(v->key + strlen(row->key), "_file"); /* a command may have had one filled in */
 	size_t n = dot ? (size_t)(dot - v->key) : 0;
 
 	if (dot && (!*group || strlen(*group) != n || strncmp(*group, v->key, n))) {

@@ -105,6 +105,7 @@ stores: {{local: {{url: "{store}"}}}}
 sources:
   shop: {{url: "{url}", password: "sesame-one", keep: {{last: 3, daily: 7}}, tags: {{team: blue}}, exclude: ["${{NOT_SET:-tmp_*}}", "a$${{b}}"]}}
   other: {{url: "postgres://me:sesame-two@db.example.net/x?application_name=x"}}
+  third: {{url: "postgres://me@db.example.net/x", password_command: "pass-of ${{NOT_SET:-sesame-three}}"}}
 """
 
 
@@ -121,7 +122,7 @@ def test_the_configuration_is_stored_without_secrets_and_comes_back_as_one_that_
     out = drtool.dir / "fetched.yaml"
     drtool.ok("config", "fetch", "--from", drtool.store_url, "--output", out, env={"DRTOOL_CONFIG": None})
     assert out.read_text() == text and out.stat().st_mode & 0o777 == 0o600
-    assert "2 sources, 1 store" in drtool.ok("config", "check", "--config", out).out
+    assert "3 sources, 1 store" in drtool.ok("config", "check", "--config", out).out
     shown = [drtool.ok("config", "show", "--config", path).out for path in (out, drtool.dir / "drtool.yaml")]
     clean = [re.sub(r"^# .*\n|  # .*|.*password.*\n", "", text) for text in shown]
     assert clean[0] == clean[1]
