@@ -206,7 +206,7 @@ static void apply_pin(struct run *run, struct catalog_backup *b, const char *key
 
 /* Of one backup: the newest conclusive check or verify so far. */
 struct verdict {
-	bool seen, bad;
+	bool seen, bad, inside;
 	uint64_t at_us;
 	enum proof_level level;
 	struct instant at;
@@ -216,6 +216,7 @@ struct verdict {
 struct proofs {
 	struct catalog *c;
 	struct verdict *check, *verify; /* an item for each backup */
+	uint64_t *copied_us;            /* as long: when its bytes were last written anew */
 };
 
 /* Whatever came of it otherwise: the key did open it. */
@@ -242,6 +243,9 @@ static enum status apply_record(void *ctx, const char *key UNUSED, const json_t 
 		return ST_OK;
 	struct verdict *v = &(check ? p->check : p->verify)[b - p->c->backup];
 	uint64_t at_us = js_opt_u64(record, "finished_us", (uint64_t)js_opt_time(record, "finished").us);
+	uint64_t *copied_us = &p->copied_us[b - p->c->backup];
+	if (!bad && evidence_of_copy(record))
+		*copied_us = max_u64(*copied_us, at_us);
 	if (v->seen && at_us < v->at_us)
 		return ST_OK;
 	free(v->cause);
@@ -249,6 +253,7 @@ static enum status apply_record(void *ctx, const char *key UNUSED, const json_t 
 		.seen = true,
 		.at_us = at_us,
 		.bad = bad,
+		.inside = evidence_inside(record),
 		.level = level,
 		.at = js_opt_time(record, "finished"),
 		.took = instant_diff(js_opt_time(record, "finished"), js_opt_time(record, "started")),
@@ -265,6 +270,7 @@ static void apply_verdict(struct catalog_backup *b, const struct verdict *v, con
 		return;
 	if (v->bad && !b->bad) {
 		b->bad = true;
+		b->bad_inside = v->inside;
 		b->bad_because = xasprintf("%s of %s: %s", kind, instant_iso(v->at, at), v->cause);
 	}
 	if (!v->bad && v->level >= b->level && v->level > PROOF_STORED) {
@@ -273,11 +279,19 @@ static void apply_verdict(struct catalog_backup *b, const struct verdict *v, con
 	}
 }
 
+/* A verify that could not read the bytes that lay there then. */
+static void drop_replaced(struct verdict *verify, uint64_t copied_us)
+{
+	if (verify->bad && !verify->inside && verify->at_us <= copied_us)
+		verify->seen = false;
+}
+
 static enum status read_proofs(struct look *k, struct error *err)
 {
 	struct catalog *c = k->c;
 	struct proofs p = {.c = c, .check = xcalloc(c->backups + 1, sizeof *p.check),
-			   .verify = xcalloc(c->backups + 1, sizeof *p.verify)};
+			   .verify = xcalloc(c->backups + 1, sizeof *p.verify),
+			   .copied_us = xcalloc(c->backups + 1, sizeof *p.copied_us)};
 	const struct evidence_query q = {.source = k->source, .kinds = "check verify restore key", .by_time = k->by_time, .fn = apply_record,
 					 .ctx = &p};
 	size_t damaged = 0;
@@ -285,6 +299,7 @@ static enum status read_proofs(struct look *k, struct error *err)
 
 	for (size_t i = 0; i < c->backups; i++) {
 		if (!st) {
+			drop_replaced(&p.verify[i], p.copied_us[i]);
 			apply_verdict(&c->backup[i], &p.check[i], "check");
 			apply_verdict(&c->backup[i], &p.verify[i], "verify");
 			if (p.verify[i].seen && !p.verify[i].bad)
@@ -295,6 +310,7 @@ static enum status read_proofs(struct look *k, struct error *err)
 	}
 	free(p.check);
 	free(p.verify);
+	free(p.copied_us);
 	return st;
 }
 

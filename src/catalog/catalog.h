@@ -23,6 +23,7 @@ struct catalog_backup {
 	struct duration verify_took; /* of the newest verify; 0 none */
 	bool bad;                    /* the newest conclusive check or verify says so */
 	char *bad_because;
+	bool bad_inside;             /* by a verify that counted differences: true of every copy of these bytes */
 	bool suspect;                /* and not accepted */
 	struct catalog_pin *pin;     /* those in force */
 	size_t pins;

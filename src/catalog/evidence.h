@@ -18,6 +18,11 @@ struct evidence {
 /* A store that cannot be written makes a note of the caller, not another exit code: callers turn the failure into a note. */
 enum status evidence_write(struct run *run, struct store *s, const struct evidence *e, struct error *err) MUST_CHECK;
 
+/* Of a check: a copy wrote the bytes of the backup here, so that an earlier verify that could not read them speaks of others. */
+bool evidence_of_copy(const json_t *record);
+/* Of a verify: it read the backup and found other contents than were recorded, which no other copy of it can change. */
+bool evidence_inside(const json_t *record);
+
 struct evidence_query {
 	const char *source;
 	const char *kinds; /* words of those that are wanted, by the names of their objects; NULL: all, of which no copies are kept */

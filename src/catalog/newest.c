@@ -6,10 +6,10 @@
 #define RECENT DURATION_SECONDS(8 * 86400)
 #define RECORD_MAX (4u * 1024 * 1024)
 
-/* The newest conclusive record of a check and of a verify. */
+/* The newest conclusive record of a check and of a verify, and when a copy last wrote the bytes. */
 struct verdicts {
-	uint64_t at_us[2];
-	bool bad[2];
+	uint64_t at_us[2], copied_us;
+	bool bad[2], inside;
 };
 
 static void judge(struct verdicts *v, const char *id, const json_t *record)
@@ -19,10 +19,20 @@ static void judge(struct verdicts *v, const char *id, const json_t *record)
 	size_t i = !strcmp(kind, "verify");
 	bool bad = !strcmp(outcome, "bad");
 
-	if (strcmp(js_opt_str(record, "backup", ""), id) || (!i && strcmp(kind, "check")) || (!bad && strcmp(outcome, "good")) || at_us < v->at_us[i])
+	if (strcmp(js_opt_str(record, "backup", ""), id) || (!i && strcmp(kind, "check")) || (!bad && strcmp(outcome, "good")))
+		return;
+	if (!bad && evidence_of_copy(record))
+		v->copied_us = max_u64(v->copied_us, at_us);
+	if (at_us < v->at_us[i])
 		return;
 	v->at_us[i] = at_us;
 	v->bad[i] = bad;
+	v->inside = i ? evidence_inside(record) : v->inside;
+}
+
+static bool judged_bad(const struct verdicts *v)
+{
+	return v->bad[0] || (v->bad[1] && (v->inside || v->at_us[1] > v->copied_us));
 }
 
 /* Records since the backup was begun: only their names are listed, and only checks and verifies are read. */
@@ -30,7 +40,7 @@ static enum status known_bad(struct run *run, struct store *s, const char *sourc
 {
 	CLEANUP(storage_objects_release) struct storage_objects l = STORAGE_OBJECTS_INIT;
 	CLEANUP(cstr_release) char *prefix = xasprintf("evidence/%s/", source), *after = xasprintf("%s%.16s", prefix, id);
-	struct verdicts v = {{0}, {false}};
+	struct verdicts v = {.copied_us = 0};
 
 	if (storage_list(run, &s->storage, prefix, after, &l, err))
 		return err->code;
@@ -49,7 +59,7 @@ static enum status known_bad(struct run *run, struct store *s, const char *sourc
 		}
 		judge(&v, id, record);
 	}
-	*bad = v.bad[0] || v.bad[1];
+	*bad = judged_bad(&v);
 	return ST_OK;
 }
 

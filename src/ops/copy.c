@@ -15,6 +15,7 @@ static void copying_release(struct copying *c)
 	lock_release(&c->lock);
 	catalog_release(&c->have);
 	catalog_release(&c->there);
+	storage_objects_release(&c->stored);
 	store_release(&c->from);
 	store_release(&c->to);
 }
@@ -119,8 +120,7 @@ static enum status prepare(struct copying *c, struct error *err)
 
 static int by_id(const void *id, const void *b) { return strcmp(id, ((const struct catalog_backup *)b)->manifest.id); }
 
-/* The backup of a catalog; NULL: it has none. */
-static const struct catalog_backup *find_backup(const struct catalog *c, const char *id)
+const struct catalog_backup *copy_find(const struct catalog *c, const char *id)
 {
 	return c->backups ? bsearch(id, c->backup, c->backups, sizeof *c->backup, by_id) : NULL;
 }
@@ -147,22 +147,28 @@ static bool same_inside(const struct manifest *a, const struct manifest *b)
 
 static int by_key(const void *key, const void *o) { return strcmp(key, ((const struct storage_object *)o)->key); }
 
-/* The size of every volume in the target is that of the manifest. */
-static bool all_there(const struct storage_objects *stored, const char *source, const struct manifest *m)
+/* The target has an object of that size. */
+static bool is_stored(const struct copying *c, const char *key, uint64_t size)
+{
+	const struct storage_object *o = c->stored.len ? bsearch(key, c->stored.item, c->stored.len, sizeof *o, by_key) : NULL;
+
+	return o && o->size == size;
+}
+
+static bool all_there(const struct copying *c, const struct manifest *m)
 {
 	for (size_t i = 0; i < m->objects; i++) {
-		CLEANUP(cstr_release) char *key = catalog_key(source, "backup", m->object[i].key);
-		const struct storage_object *o = stored->len ? bsearch(key, stored->item, stored->len, sizeof *o, by_key) : NULL;
+		CLEANUP(cstr_release) char *key = catalog_key(c->q->source, "backup", m->object[i].key);
 
-		if (!o || o->size != m->object[i].size)
+		if (!is_stored(c, key, m->object[i].size))
 			return false;
 	}
 	return true;
 }
 
-static void decide(struct copying *c, const struct storage_objects *stored, const struct catalog_backup *b, struct copied_backup *to)
+static void decide(struct copying *c, const struct catalog_backup *b, struct copied_backup *to)
 {
-	const struct catalog_backup *there = find_backup(&c->there, b->manifest.id);
+	const struct catalog_backup *there = copy_find(&c->there, b->manifest.id);
 
 	snprintf(to->id, sizeof to->id, "%s", b->manifest.id);
 	to->stored = b->manifest.stored;
@@ -173,7 +179,7 @@ static void decide(struct copying *c, const struct storage_objects *stored, cons
 	} else if (there && !same_objects(&there->manifest, &b->manifest)) {
 		to->action = COPY_FAILED;
 		error_set(&to->err, ST_REFUSED, "store %s has another backup of this id; it is left as it is", c->to.name);
-	} else if (there && !there->bad && all_there(stored, c->q->source, &b->manifest)) {
+	} else if (there && (!there->bad || there->bad_inside) && all_there(c, &b->manifest)) {
 		to->action = COPY_THERE;
 	} else if (b->bad) {
 		to->action = COPY_LEFT;
@@ -183,12 +189,11 @@ static void decide(struct copying *c, const struct storage_objects *stored, cons
 
 static enum status plan(struct copying *c, struct error *err)
 {
-	CLEANUP(storage_objects_release) struct storage_objects stored = STORAGE_OBJECTS_INIT;
 	CLEANUP(cstr_release) char *folder = catalog_key(c->q->source, "backup", "");
 	const struct catalog_query one = {.which = c->q->which};
 	size_t first = 0, end = c->have.backups, passed_over = 0;
 
-	if (!c->no_target && storage_list(c->env->run, &c->to.storage, folder, NULL, &stored, err))
+	if (!c->no_target && storage_list(c->env->run, &c->to.storage, folder, NULL, &c->stored, err))
 		return error_add(err, "store %s", c->to.name);
 	if (c->q->which) {
 		if (catalog_find(&c->have, &one, &first, &passed_over, err))
@@ -199,7 +204,7 @@ static enum status plan(struct copying *c, struct error *err)
 	for (size_t i = first; i < end; i++) {
 		struct copied_backup *to = &c->r->backup[c->r->backups++];
 
-		decide(c, &stored, &c->have.backup[i], to);
+		decide(c, &c->have.backup[i], to);
 		if (to->action == COPY_COPIED || to->action == COPY_PENDING)
 			atomic_fetch_add(&c->env->progress->total, to->stored);
 	}
@@ -211,29 +216,36 @@ static enum status plan(struct copying *c, struct error *err)
 
 /* ---- one backup ---- */
 
+struct one_copy {
+	struct copying *c;
+	const struct manifest *m;
+	unsigned blocks;
+	bool moved;      /* some of its bytes were written */
+	bool unreadable; /* the source has it, but cannot read it */
+};
+
 /* Whether the volume lies in the target with its bytes already: of a copy that was broken off, or in a damaged backup. */
-static enum status volume_there(struct run *run, const struct copy_object *o, bool *yes, struct error *err)
+static enum status volume_there(struct run *run, const struct copying *c, const struct copy_object *o, bool *yes, struct error *err)
 {
-	struct storage_object there = {0};
 	struct sha256 sum;
 
 	*yes = false;
-	if (storage_stat(run, &o->to->storage, o->key, &there, err)) {
-		if (err->code != ST_NOT_FOUND)
-			return error_add(err, "store %s", o->to->name);
-		error_release(err);
+	if (!is_stored(c, o->key, o->size))
 		return ST_OK;
-	}
-	if (there.size != o->size)
-		return ST_OK;
-	if (copy_hash(run, o, o->to, &sum, err))
+	if (!copy_hash(run, o, o->to, &sum, err))
+		*yes = sha256_equal(sum, *o->expected);
+	else if (err->code == ST_IO || err->code == ST_NOT_FOUND)
+		error_release(err); /* what cannot be read is written anew */
+	else
 		return err->code;
-	*yes = sha256_equal(sum, *o->expected);
 	return ST_OK;
 }
 
-static enum status copy_volumes(struct run *run, struct copying *c, const struct manifest *m, unsigned blocks, struct error *err)
+static enum status copy_volumes(struct run *run, struct one_copy *one, struct error *err)
 {
+	struct copying *c = one->c;
+	const struct manifest *m = one->m;
+
 	for (size_t i = 0; i < m->objects; i++) {
 		CLEANUP(cstr_release) char *key = catalog_key(c->q->source, "backup", m->object[i].key);
 		const struct copy_object o = {
@@ -243,31 +255,38 @@ static enum status copy_volumes(struct run *run, struct copying *c, const struct
 			.size = m->object[i].size,
 			.expected = &m->object[i].sha256,
 			.block = c->block,
-			.blocks = blocks,
+			.blocks = one->blocks,
+			.unreadable = &one->unreadable,
 			.progress = c->env->progress,
 			.archive = true,
 		};
 		bool there;
 
-		if (volume_there(run, &o, &there, err) || (!there && copy_object(run, &o, err)))
+		if (volume_there(run, c, &o, &there, err) || (!there && copy_object(run, &o, err)))
 			return err->code;
-		if (!there)
-			atomic_fetch_add(&c->bytes, o.size);
+		if (there)
+			continue;
+		one->moved = true;
+		atomic_fetch_add(&c->bytes, o.size);
 	}
 	return ST_OK;
 }
 
 /* The very bytes of the manifest, once they were proven to be those that the copy went by. */
-static enum status publish(struct run *run, struct copying *c, const struct manifest *m, struct error *err)
+static enum status publish(struct run *run, struct one_copy *one, struct error *err)
 {
+	struct copying *c = one->c;
+	const struct manifest *m = one->m;
 	CLEANUP(cstr_release) char *name = xasprintf("%s.json", m->id);
 	CLEANUP(cstr_release) char *key = catalog_key(c->q->source, "backup", name);
 	CLEANUP(buf_release) struct buf text = BUF_INIT;
 	CLEANUP(manifest_release) struct manifest now = MANIFEST_INIT;
 	const struct put_spec put = {.key = key, .retain = true};
 
-	if (storage_get_bytes(run, &c->from.storage, key, MANIFEST_MAX, &text, NULL, err))
+	if (storage_get_bytes(run, &c->from.storage, key, MANIFEST_MAX, &text, NULL, err)) {
+		one->unreadable = copy_unreadable(err->code);
 		return error_add(err, "store %s", c->from.name);
+	}
 	if (manifest_read(buf_str(&text), text.len, &now, err) || strcmp(now.id, m->id) || !same_objects(&now, m))
 		return err->code ? err->code : error_set(err, ST_BAD, "store %s: %s changed while it was copied", c->from.name, key);
 	if (failpoint("copy.manifest.before", err) || run_check(run, err) || lock_still_held(run, c->lock, err))
@@ -277,36 +296,42 @@ static enum status publish(struct run *run, struct copying *c, const struct mani
 	return failpoint("copy.manifest.after", err);
 }
 
-/* A backup that was known to be damaged in the target was compared byte for byte now. */
-static void clear_verdict(struct copying *c, const char *id, struct instant began)
+/* Checks of the source's store speak of its bytes: this one speaks of those that were compared here now. replaced: the copy wrote
+ * some of them. */
+static void record_check(struct copying *c, const struct manifest *m, struct instant began, bool replaced)
 {
 	CLEANUP(error_release) struct error err = ERROR_INIT;
-	const struct catalog_backup *was = find_backup(&c->there, id);
+	CLEANUP(js_decref) json_t *detail = json_object();
 	const struct evidence e = {
 		.kind = "check",
 		.source = c->q->source,
-		.backup = id,
+		.backup = m->id,
 		.outcome = EVIDENCE_GOOD,
 		.level = PROOF_CHECKED,
 		.started = began,
 		.finished = run_now(c->env->run),
+		.detail = detail,
 	};
 
-	if (was && was->bad && evidence_write(c->env->run, &c->to, &e, &err))
+	js_set_bool(detail, "stored_bytes_only", m->recipients.len > 0);
+	js_set_str(detail, "copied_from", replaced ? c->from.id : NULL);
+	if (evidence_write(c->env->run, &c->to, &e, &err))
 		notes_add(c->env->notes, "store %s: %s", c->to.name, error_text(&err));
 }
 
-static enum status copy_backup(struct run *run, struct copying *c, const struct manifest *m, unsigned blocks, struct error *err)
+static enum status copy_backup(struct run *run, struct one_copy *one, struct error *err)
 {
+	struct copying *c = one->c;
+	const struct manifest *m = one->m;
 	CLEANUP(lease_release) struct lease *lease = NULL;
 	CLEANUP(error_release) struct error no_lease = ERROR_INIT;
 	struct instant began = run_now(run);
 
 	if (lease_take(run, &c->from, c->q->source, m->id, &lease, &no_lease))
 		notes_add(c->env->notes, "store %s: no lease on what is copied (%s): a prune could take it away", c->from.name, error_text(&no_lease));
-	if (copy_volumes(run, c, m, blocks, err) || publish(run, c, m, err))
+	if (copy_volumes(run, one, err) || publish(run, one, err))
 		return err->code;
-	clear_verdict(c, m->id, began);
+	record_check(c, m, began, one->moved);
 	return ST_OK;
 }
 
@@ -325,12 +350,14 @@ static enum status copy_one(struct run *run, void *ctx, size_t i, struct error *
 {
 	const struct round *round = ctx;
 	struct copied_backup *to = &round->c->r->backup[round->index[i]];
-	const struct catalog_backup *b = find_backup(&round->c->have, to->id);
+	const struct catalog_backup *b = copy_find(&round->c->have, to->id);
+
+	struct one_copy one = {.c = round->c, .m = &b->manifest, .blocks = round->blocks};
 
 	to->action = COPY_FAILED;
-	if (copy_backup(run, round->c, &b->manifest, round->blocks, err)) {
+	if (copy_backup(run, &one, err)) {
 		error_add(err, "backup %s", to->id);
-		if (!of_this_backup(err->code))
+		if (!one.unreadable && !of_this_backup(err->code))
 			return err->code;
 		error_move(&to->err, err);
 		return ST_OK;

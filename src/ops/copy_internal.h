@@ -16,6 +16,7 @@ struct copying {
 	bool no_target;             /* dry run: there is no store yet */
 	struct lock *lock;          /* of the target; NULL in a dry run */
 	struct catalog have, there; /* of both stores */
+	struct storage_objects stored; /* the target's archives and manifests, before the first byte */
 	struct instant began;
 	size_t block;               /* bytes of one buffer */
 	unsigned blocks;            /* buffers of all threads together */
@@ -23,6 +24,8 @@ struct copying {
 	_Atomic size_t others;
 };
 
+/* The backup of a catalog; NULL: it has none. */
+const struct catalog_backup *copy_find(const struct catalog *c, const char *id);
 /* Records, pins and accepts, logs: whatever the target does not have. Before the backups, so that none is seen without its marks. */
 enum status copy_marks(struct copying *c, struct error *err) MUST_CHECK;
 /* source.json, where that of the target is older. */

@@ -57,6 +57,19 @@ static bool claim(struct ahead *a, uint64_t *i)
 	return found;
 }
 
+bool copy_unreadable(enum status st) { return st == ST_IO || st == ST_DENIED; }
+
+static enum status read_range(struct ahead *a, uint64_t i, char *to, struct error *err)
+{
+	struct storage *s = &a->store->storage;
+	const uint64_t at = i * a->c->block;
+
+	if (!storage_get(&a->run, s, a->c->key, at, to, range_size(a, i), err) || a->store != a->c->from || err->code != ST_IO)
+		return err->code;
+	error_release(err);
+	return storage_get(&a->run, s, a->c->key, at, to, range_size(a, i), err);
+}
+
 static void read_ahead(void *arg)
 {
 	struct ahead *a = arg;
@@ -66,7 +79,7 @@ static void read_ahead(void *arg)
 		struct block *b = &a->block[i % a->c->blocks];
 		struct error err = ERROR_INIT;
 
-		if (storage_get(&a->run, &a->store->storage, a->c->key, i * a->c->block, b->p, range_size(a, i), &err)) {
+		if (read_range(a, i, b->p, &err)) {
 			ahead_fail(a, &err);
 			return;
 		}
@@ -126,7 +139,7 @@ static enum status ahead_get(struct ahead *a, uint64_t i, const char **p, struct
 
 	*p = b->p;
 	if (!a->readers)
-		return storage_get(&a->run, &a->store->storage, a->c->key, i * a->c->block, b->p, range_size(a, i), err);
+		return read_range(a, i, b->p, err);
 	mutex_lock(&a->mutex);
 	while (!b->full && !a->failed)
 		cond_wait(&a->moved, &a->mutex);
@@ -159,8 +172,11 @@ static enum status each_range(struct run *run, const struct copy_object *c, stru
 		size_t n = range_size(&a, i);
 		const char *p;
 
-		if (ahead_get(&a, i, &p, err))
+		if (ahead_get(&a, i, &p, err)) {
+			if (c->unreadable && in == c->from)
+				*c->unreadable = copy_unreadable(err->code);
 			return error_add(err, "store %s: %s", in->name, c->key);
+		}
 		sha256_update(hash, p, n);
 		if (put && c->to->storage.ops->put_write(run, put, p, n, err))
 			return error_add(err, "store %s: %s", c->to->name, c->key);

@@ -14,8 +14,11 @@ struct copy_object {
 	size_t block;                  /* bytes of a range read, and of each buffer */
 	unsigned blocks;               /* buffers at most; more than one are read ahead by threads of their own */
 	struct progress *progress;     /* may be NULL */
+	bool *unreadable;              /* set where it failed because the source could not be read twice; NULL: nobody asks */
 	bool archive;                  /* under the retention of the target, and where keeping is cheap */
 };
+/* Whether a failed read concerns that object: a sector of a disk, a right. */
+bool copy_unreadable(enum status st);
 /* ST_BAD names the store whose bytes are wrong; nothing wrong is visible in the target afterwards. An object that lies there is
  * overwritten. */
 enum status copy_object(struct run *run, const struct copy_object *c, struct error *err) MUST_CHECK;

@@ -27,6 +27,14 @@ static void others_release(struct others *o)
 	free(o->item);
 }
 
+/* By its name, so that it is not read for nothing; records of other names are looked into. */
+static bool is_check(const char *prefix, const char *key)
+{
+	const char *kind = strncmp(prefix, "evidence/", 9) ? NULL : strchr(key + strlen(prefix), '-');
+
+	return kind && !strncmp(kind, "-check-", 7);
+}
+
 /* Which of the keys below prefix the target lacks, or may have in another state. Both lists are in byte order. */
 static enum status find(struct others *o, const char *prefix, enum rule rule, struct error *err)
 {
@@ -47,7 +55,7 @@ static enum status find(struct others *o, const char *prefix, enum rule rule, st
 		if (same && rule == RULE_SAME && there.item[k].size != have.item[i].size)
 			return error_set(err, ST_BAD, "%s is another one in store %s than in store %s: two servers wrote this log", have.item[i].key,
 					 o->c->to.name, o->c->from.name);
-		if (same && rule != RULE_NEWER)
+		if ((same && rule != RULE_NEWER) || is_check(prefix, have.item[i].key))
 			continue;
 		o->item[o->len++] = (struct other){.key = have.item[i].key, .size = have.item[i].size, .rule = rule, .there = same};
 		have.item[i].key = NULL;
@@ -55,14 +63,21 @@ static enum status find(struct others *o, const char *prefix, enum rule rule, st
 	return ST_OK;
 }
 
-/* A check that found damage speaks of the bytes in its own store, not of the copy. */
-static bool speaks_of_its_store(const char *key, const struct buf *b)
+/* A check speaks of the bytes in its own store, and so does a verify that could not read them. What could be read there is no news
+ * of a backup that is damaged here. */
+static bool speaks_of_its_store(const struct copying *c, const char *key, const struct buf *b)
 {
 	CLEANUP(js_decref) json_t *root = NULL;
 	CLEANUP(error_release) struct error ignored = ERROR_INIT;
 
-	return !strncmp(key, "evidence/", 9) && strstr(key, "-check-") && !js_parse(buf_str(b), b->len, key, &root, &ignored) &&
-	       !strcmp(js_opt_str(root, "kind", ""), "check") && !strcmp(js_opt_str(root, "outcome", ""), "bad");
+	if (strncmp(key, "evidence/", 9) || js_parse(buf_str(b), b->len, key, &root, &ignored))
+		return false;
+	const struct catalog_backup *there = copy_find(&c->there, js_opt_str(root, "backup", ""));
+	const char *kind = js_opt_str(root, "kind", "");
+	bool bad = !strcmp(js_opt_str(root, "outcome", ""), "bad");
+	if (strcmp(kind, "verify"))
+		return !strcmp(kind, "check");
+	return bad ? !evidence_inside(root) : there && there->bad;
 }
 
 /* "when" of a mark, "written" of source.json; NONE where it cannot be read. */
@@ -88,19 +103,26 @@ static enum status outdated(struct run *run, struct copying *c, const char *key,
 	return ST_OK;
 }
 
+/* Gone since it was listed, or not to be read: the backups are worth more than a note about one of them. */
+static enum status passed_over(struct copying *c, const struct other *o, struct error *err)
+{
+	if (err->code != ST_NOT_FOUND && !copy_unreadable(err->code))
+		return error_add(err, "store %s", c->from.name);
+	if (err->code != ST_NOT_FOUND)
+		notes_add(c->env->notes, "store %s: %s is not copied: %s", c->from.name, o->key, error_text(err));
+	error_release(err);
+	return ST_OK;
+}
+
 static enum status copy_small(struct run *run, struct copying *c, const struct other *o, struct error *err)
 {
 	CLEANUP(buf_release) struct buf b = BUF_INIT;
 	struct put_spec put = {.key = o->key, .condition = PUT_ABSENT, .retain = !strncmp(o->key, "evidence/", 9)};
 	bool yes = true;
 
-	if (storage_get_bytes(run, &c->from.storage, o->key, SMALL_MAX, &b, NULL, err)) {
-		if (err->code != ST_NOT_FOUND)
-			return error_add(err, "store %s", c->from.name);
-		error_release(err); /* gone since it was listed */
-		return ST_OK;
-	}
-	if (speaks_of_its_store(o->key, &b))
+	if (storage_get_bytes(run, &c->from.storage, o->key, SMALL_MAX, &b, NULL, err))
+		return passed_over(c, o, err);
+	if (speaks_of_its_store(c, o->key, &b))
 		return ST_OK;
 	if (o->there && outdated(run, c, o->key, &b, &yes, err))
 		return error_add(err, "store %s", c->to.name);
@@ -123,12 +145,14 @@ static enum status copy_other(struct run *run, void *ctx, size_t i, struct error
 	struct others *o = ctx;
 	struct copying *c = o->c;
 	const struct other *one = &o->item[i];
-	const struct copy_object object = {.from = &c->from, .to = &c->to, .key = one->key, .size = one->size, .block = c->block, .blocks = 1};
+	bool unreadable = false;
+	const struct copy_object object = {.from = &c->from, .to = &c->to, .key = one->key, .size = one->size, .block = c->block, .blocks = 1,
+					   .unreadable = &unreadable};
 
 	if (one->size <= SMALL_MAX)
 		return copy_small(run, c, one, err);
 	if (!c->q->dry_run && copy_object(run, &object, err))
-		return err->code;
+		return unreadable ? passed_over(c, one, err) : err->code;
 	atomic_fetch_add(&c->others, 1);
 	return ST_OK;
 }

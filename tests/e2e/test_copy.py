@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 
 import fault
 import pytest
@@ -35,7 +36,7 @@ def stored(folder, source="shop"):
 def missing(drtool):
     """What the second store lacks, or has in another state, of all that the first one has of the source."""
     folders = ("shop/backup", "shop/pin", "shop/accept", "evidence/shop")
-    keys = [p.relative_to(drtool.store) for folder in folders for p in (drtool.store / folder).glob("*") if "-copy-" not in p.name]
+    keys = [p.relative_to(drtool.store) for folder in folders for p in (drtool.store / folder).glob("*") if "-copy-" not in p.name and "-check-" not in p.name]
     return [str(k) for k in keys if not (drtool.second / k).exists() or (drtool.second / k).read_bytes() != (drtool.store / k).read_bytes()]
 
 
@@ -129,6 +130,87 @@ def test_a_damaged_copy_is_replaced_by_the_good_one_and_counts_as_good_again(sho
     drtool.ok("check", "shop", "--from", "offsite")
 
 
+def stamp():
+    """A second after all that was recorded, as the names of records have it."""
+    time.sleep(1.1)
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+
+
+def flip(archive):
+    data = bytearray(archive.read_bytes())
+    data[len(data) // 2] ^= 1
+    fault.write(archive, bytes(data))
+
+
+def verified(store, backup, outcome, at, differences=0):
+    """A record as verify writes it."""
+    record = {"format": 1, "kind": "verify", "source": "shop", "backup": backup, "outcome": outcome, "finished": f"{at[:4]}-{at[4:6]}-{at[6:11]}:{at[11:13]}:{at[13:]}",
+              "started": "2026-01-01T00:00:00Z", "detail": {"differences": differences}}
+    if outcome == "good":
+        record["level"] = "read"
+    (store / "evidence" / "shop" / f"{at}-verify-{outcome}{differences}.json").write_text(json.dumps(record))
+
+
+def known(drtool, store):
+    """Backup to proof and whether it is bad, as list says it."""
+    listed = drtool.ok("list", "shop", "--from", store, "--json").json[0]["backups"]
+    return {b["id"]: (b["proof"], b["bad"]) for b in listed}
+
+
+def test_what_a_check_or_a_verify_saw_in_one_store_is_not_believed_of_the_damaged_copy_in_another(shop):
+    drtool = pair(shop)
+    drtool.ok(*COPY)
+    first, second = drtool.backups("shop")
+    flip(max((drtool.second / "shop" / "backup").glob("*.tar.gz")))
+    drtool.fails(4, "check", "shop", "--from", "offsite")
+    drtool.ok("check", "shop", "--from", "local")
+    verified(drtool.store, second, "good", "20270101T000000Z")
+    drtool.ok(*COPY, "--backup", first)
+    assert known(drtool, "offsite")[second][1] and not known(drtool, "local")[second][1]
+    drtool.fails(4, "check", "shop", "--from", "offsite")
+
+
+def test_a_store_whose_archive_rotted_does_not_make_the_good_copy_bad(shop):
+    drtool = pair(shop)
+    drtool.ok(*COPY)
+    first, second = drtool.backups("shop")
+    verified(drtool.store, second, "bad", "20270101T000000Z")
+    verified(drtool.store, first, "bad", "20270101T000000Z", differences=3)
+    drtool.ok(*COPY)
+    assert [bad for _, bad in known(drtool, "local").values()] == [True, True]
+    assert [bad for _, bad in known(drtool, "offsite").values()] == [True, False]
+
+
+def test_a_copy_that_replaces_what_verify_could_not_read_counts_as_good_and_is_not_read_again(shop):
+    drtool = pair(shop)
+    drtool.ok(*COPY)
+    second = drtool.backups("shop")[1]
+    flip(max((drtool.second / "shop" / "backup").glob("*.tar.gz")))
+    verified(drtool.second, second, "bad", stamp())
+    assert known(drtool, "offsite")[second][1]
+    assert "1 backup " in drtool.ok(*COPY).out
+    assert known(drtool, "offsite")[second] == ("checked", False)
+    assert second in (drtool.second / "RECOVER.txt").read_text()
+    assert "2 there already" in drtool.ok(*COPY, env={"DRTOOL_STORE_FAULT": "get[.tar.gz]:1:EIO"}).out
+
+
+def test_a_disk_with_a_bad_sector_costs_one_backup_and_the_others_are_copied(shop):
+    drtool = pair(shop)
+    first, second = drtool.backups("shop")
+    result = drtool.fails(3, *COPY, env={"DRTOOL_STORE_FAULT": f"store@get[{second}.tar.gz]:1:EIO"})
+    assert second in result.err and stored(drtool.second) == [first]
+    drtool.ok(*COPY, env={"DRTOOL_STORE_FAULT": f"store@get[{second}.tar.gz]:1:EIO:once"})
+    assert stored(drtool.second) == [first, second]
+
+
+def test_a_mark_that_cannot_be_read_is_a_note_and_the_backups_are_copied(shop):
+    drtool = pair(shop)
+    drtool.ok("pin", "shop", "--because", "kept for the audit", "--from", "local")
+    result = drtool.ok(*COPY, env={"DRTOOL_STORE_FAULT": "store@get[evidence/]:3:EIO"})
+    assert "is not copied" in result.err
+    assert stored(drtool.second) == drtool.backups("shop")
+
+
 def test_what_is_known_to_be_bad_is_not_copied(shop):
     drtool = pair(shop)
     archive = drtool.archives("shop")[0]
@@ -196,7 +278,7 @@ def test_a_copy_that_is_killed_publishes_nothing_half_and_the_next_one_finishes_
     assert missing(drtool) == []
 
 
-@pytest.mark.parametrize("rule", ["offsite@write[.tar.gz]:5000:ENOSPC", "offsite@finish[.json]:2:EIO", "store@get[.tar.gz]:1:EIO", "offsite@open:3:unreachable"])
+@pytest.mark.parametrize("rule", ["offsite@write[.tar.gz]:5000:ENOSPC", "offsite@finish[.json]:2:EIO", "store@get[.tar.gz]:1:unreachable", "offsite@open:3:unreachable"])
 def test_a_store_that_fails_ends_the_copy_and_the_next_one_finishes_it(shop, rule):
     drtool = pair(shop)
     result = drtool.fails(1, *COPY, env={"DRTOOL_STORE_FAULT": rule})
