@@ -92,7 +92,7 @@ static enum status read_back(struct op_env *env, struct storage *s, const char *
 		return error_add(err, "reading back");
 	if (memcmp(back, wrote, sizeof back) || memcmp(part, wrote + 100, sizeof part))
 		return error_set(err, ST_BAD, "other bytes are read than were written");
-	if (s->ops->list(env->run, s->priv, "drtool-probe-", NULL, &l, err))
+	if (s->ops->list(env->run, s->priv, key, NULL, &l, err))
 		return error_add(err, "listing");
 	return k.found ? ST_OK : error_set(err, ST_BAD, "what was written is not listed");
 }
@@ -100,22 +100,24 @@ static enum status read_back(struct op_env *env, struct storage *s, const char *
 static enum status try_store(struct op_env *env, struct storage *s, struct connect_result *r, struct error *err)
 {
 	unsigned char bytes[PROBE_BYTES];
-	char hex[9];
 	struct storage_object o = {0};
+	const struct put_spec put = {.key = STORE_PROBE_KEY}; /* one for all looks: who may not delete it overwrites it */
 
 	run_random(env->run, bytes, sizeof bytes);
-	run_random_hex(env->run, hex, 8);
-	CLEANUP(cstr_release) char *key = xasprintf("drtool-probe-%s", hex);
-	struct put_spec put = {.key = key};
 	if (storage_put_bytes(env->run, s, &put, bytes, sizeof bytes, &o, err))
 		return error_add(err, "writing");
-	enum status st = read_back(env, s, key, bytes, err);
+	enum status st = read_back(env, s, put.key, bytes, err);
 	CLEANUP(error_release) struct error e = ERROR_INIT;
-	if (s->ops->delete(env->run, s->priv, key, NULL, &e) && !st)
-		return error_move(err, &e) == ST_DENIED ? error_add(err, "deleting (backups work, prune will not)") : error_add(err, "deleting");
-	if (!st)
+	enum status deleted = s->ops->delete(env->run, s->priv, put.key, NULL, &e);
+	if (st)
+		return st;
+	if (deleted == ST_DENIED)
+		line(r, "write, read back, range and list work; it may not delete: backups work, prune will not");
+	else if (deleted && deleted != ST_NOT_FOUND) /* somebody else looked at the same time */
+		return error_move(err, &e) ? error_add(err, "deleting") : ST_OK;
+	else
 		line(r, "write, read back, range, list and delete work");
-	return st;
+	return ST_OK;
 }
 
 enum status op_connect_store(struct op_env *env, const struct op_store *s, struct connect_result *r, struct error *err)

@@ -50,7 +50,7 @@ static enum status open_both(struct copying *c, struct error *err)
 {
 	if (store_open_one(c->env, c->q->from, &c->from, err) || open_target(c, err))
 		return err->code;
-	if (c->no_target || strcmp(c->from.storage.url, c->to.storage.url))
+	if (c->no_target || !store_same_place(&c->from, &c->to))
 		return ST_OK;
 	error_set(err, ST_USAGE, "--from and --to are the same store: %s", c->from.storage.url);
 	return error_hint(err, "A copy that shall help is in another place.");

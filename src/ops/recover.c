@@ -16,6 +16,7 @@ struct recovery {
 	size_t n;
 	bool sealed;      /* some backup or the configuration */
 	char *config_key; /* newest stored configuration; NULL: none */
+	bool config_by_passphrase;
 };
 
 static void recovery_release(struct recovery *r)
@@ -35,13 +36,30 @@ static bool is_sealed(const char *key)
 	return n > 4 && !strcmp(key + n - 4, ".age");
 }
 
+/* An age file begins with whom it is sealed for. One that cannot be read is no reason to write no text. */
+static enum status look_at_config(struct op_env *env, struct recovery *r, struct error *err)
+{
+	static const char scrypt[] = "\n-> scrypt ";
+	char head[100];
+
+	r->sealed = r->config_key && is_sealed(r->config_key);
+	if (!r->sealed)
+		return ST_OK;
+	if (!storage_get(env->run, &r->store->storage, r->config_key, 0, head, sizeof head, err))
+		r->config_by_passphrase = memmem(head, sizeof head, scrypt, sizeof scrypt - 1) != NULL;
+	else if (err->code != ST_BAD && err->code != ST_NOT_FOUND)
+		return err->code;
+	error_release(err);
+	return ST_OK;
+}
+
 static enum status gather(struct op_env *env, struct recovery *r, struct error *err)
 {
 	CLEANUP(strlist_release) struct strlist names = STRLIST_INIT;
 
-	if (catalog_sources(env->run, r->store, &names, err) || stored_config_newest(env->run, r->store, NULL, &r->config_key, err))
+	if (catalog_sources(env->run, r->store, &names, err) || stored_config_newest(env->run, r->store, NULL, &r->config_key, err) ||
+	    look_at_config(env, r, err))
 		return err->code;
-	r->sealed = r->config_key && is_sealed(r->config_key);
 	r->item = xcalloc(names.len + 1, sizeof *r->item);
 	for (size_t i = 0; i < names.len; i++) {
 		struct recoverable *one = &r->item[r->n++];
@@ -112,7 +130,7 @@ static void put_variables(const struct recovery *r, struct buf *to)
 	buf_puts(to, "\nThe access keys of the store are taken from the environment");
 	for (size_t i = 0; v[i]; i++)
 		buf_printf(to, "%s%s", i ? ", " : ": ", v[i]);
-	buf_puts(to, ".\n");
+	buf_puts(to, ", as many as they have.\n");
 }
 
 static void put_drtool(const struct recovery *r, struct buf *to)
@@ -136,7 +154,7 @@ static void put_drtool(const struct recovery *r, struct buf *to)
 	if (r->config_key) {
 		buf_puts(to, "    drtool config fetch --output drtool.yaml --from ");
 		buf_shell_word(to, url);
-		buf_puts(to, is_sealed(r->config_key) ? " --identity KEYFILE\n" : "\n");
+		buf_puts(to, is_sealed(r->config_key) && !r->config_by_passphrase ? " --identity KEYFILE\n" : "\n");
 	}
 	buf_puts(to, "\nA restore goes beside what is there and overwrites nothing; its last line says what comes next.\n");
 }
@@ -179,7 +197,7 @@ static void put_stock(const struct recovery *r, struct buf *to)
 	buf_puts(to, "\nThe configuration of the backup host, without secrets:\n\n    ");
 	storage_fetch_line(&r->store->storage, r->config_key, name, to);
 	if (is_sealed(r->config_key))
-		buf_printf(to, "\n    age -d -i KEYFILE %s > drtool.yaml", name);
+		buf_printf(to, "\n    age -d %s%s > drtool.yaml", r->config_by_passphrase ? "" : "-i KEYFILE ", name);
 	buf_putc(to, '\n');
 }
 
@@ -196,7 +214,7 @@ static void compose(struct op_env *env, const struct recovery *r, struct buf *to
 	put_stock(r, to);
 	if (r->sealed)
 		buf_puts(to, "\nKEYFILE is the file with the private key (AGE-SECRET-KEY-1...). It is not in this store; without it nothing sealed is opened.\n"
-			     "A passphrase is asked for, or taken from DRTOOL_PASSPHRASE.\n");
+			     "What is sealed with a passphrase has no key: age asks for it, drtool takes it from the file that DRTOOL_PASSPHRASE_FILE names.\n");
 }
 
 /* Two runs that end together both write what they saw. Where the store compares, the one that saw less looks again. */

@@ -46,16 +46,32 @@ static enum status read_id(struct run *run, struct storage *s, char *id, struct 
 	return ST_OK;
 }
 
+/* Of the part of a URL that says where the store is: how much a connection must prove is another matter. */
+static size_t place_length(const char *url)
+{
+	const char *options = strchr(url, '?'), *tls = options ? strstr(options, "&tls=") : NULL;
+	size_t n = tls ? (size_t)(tls - url) : strlen(url);
+
+	while (n > 1 && url[n - 1] == '/')
+		n--;
+	return n;
+}
+
+bool store_same_place(const struct store *a, const struct store *b)
+{
+	const size_t n = place_length(a->storage.url);
+
+	return n == place_length(b->storage.url) && !memcmp(a->storage.url, b->storage.url, n);
+}
+
 /* Where this machine remembers the store of a URL. NULL: nowhere. */
 static char *memory_path(const struct store_spec *spec, const char *url)
 {
 	char hex[SHA256_HEX];
-	size_t n = strlen(url);
+	size_t n = place_length(url);
 
 	if (!spec->state_dir)
 		return NULL;
-	while (n > 1 && url[n - 1] == '/')
-		n--;
 	return xasprintf("%s/stores/%.32s.json", spec->state_dir, sha256_hex(sha256_of(url, n), hex));
 }
 
@@ -121,6 +137,11 @@ static enum status init_store(struct run *run, const struct store_spec *spec, st
 	}
 	if (storage_first(run, &s->storage, "", NULL, &found, err))
 		return err->code;
+	if (found && !strcmp(found, STORE_PROBE_KEY)) {
+		cstr_release(&found);
+		if (storage_first(run, &s->storage, "", STORE_PROBE_KEY, &found, err))
+			return err->code;
+	}
 	/* A store that another run initialises now may hold its identity already. */
 	if (found && !strcmp(found, IDENTITY_KEY))
 		return read_id(run, &s->storage, s->id, err);

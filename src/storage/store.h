@@ -5,6 +5,7 @@
 #include "storage/storage.h"
 
 #define STORE_IDENTITY_KEY "drtool-store.json"
+#define STORE_PROBE_KEY "drtool-probe" /* of a look whether it can be written, by one who may not delete it afterwards */
 
 struct store {
 	char *name;           /* of the configuration, or the URL without secrets */
@@ -26,5 +27,7 @@ struct store_spec {
  * drtool-store.json is ST_REFUSED on init. */
 enum status store_open(struct run *run, const struct store_spec *spec, struct store *s, struct error *err) MUST_CHECK;
 void store_release(struct store *s);
+/* Both are one place, by their URLs. */
+bool store_same_place(const struct store *a, const struct store *b);
 
 #endif

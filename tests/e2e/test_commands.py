@@ -650,6 +650,17 @@ def test_check_connect_says_what_works_and_what_is_missing(drtool, pg15, make_db
     pg15.sql(db, "drop owned by poor; drop role poor")
 
 
+def test_a_store_that_may_not_be_deleted_from_is_usable_and_the_first_backup_makes_it(drtool, pg15, make_db):
+    db = make_db(pg15, "create table t (id int)")
+    configure(drtool, pg15.url(db))
+    for _ in range(2):
+        assert "prune will not" in drtool.ok("config", "check", "--connect", env={"DRTOOL_STORE_FAULT": "delete:1:EACCES"}).out
+    assert [p.name for p in drtool.store.rglob("*probe*")] == ["drtool-probe"]
+    drtool.ok("backup", "shop")
+    assert "delete work" in drtool.ok("config", "check", "--connect").out
+    assert not list(drtool.store.rglob("*probe*"))
+
+
 @pytest.mark.parametrize("version", [15, 16, 18])
 def test_the_user_of_config_grants_can_back_up_everything(drtool, make_server, version):
     server = make_server(version, fresh=True)

@@ -140,5 +140,7 @@ char *s3_place_url(const struct s3_place *p)
 		buf_puts(&b, "&path_style=1");
 	else if (!p->path_style && !p->aws)
 		buf_puts(&b, "&path_style=0");
+	if (p->mode != TLS_DEFAULT)
+		buf_printf(&b, "&tls=%s", tls_mode_names[p->mode]); /* last: store.c tells places apart without it */
 	return buf_detach(&b);
 }

@@ -28,6 +28,7 @@ struct s3_place {
 	char *path;     /* the path in it, "" or "/bucket" */
 	char *region;
 	bool aws, path_style, tls;
+	enum tls_mode mode; /* as it was set */
 };
 /* url: of the store, without options. endpoint and region may be NULL. ST_CONFIG. */
 enum status s3_place_make(const char *url, const char *endpoint, const char *region, enum s3_style style, struct s3_place *p,

@@ -54,6 +54,7 @@ static enum status s3_open(struct run *run, void *priv, const char *url, const v
 		return error_set(err, ST_CONFIG, "sse_kms_key is for sse: kms");
 	}
 	s->place = place;
+	s->place.mode = (enum tls_mode)given->tls;
 	copy_params(&s->params, given);
 	const char *ca = first(given->tls_ca, around.ca_file);
 	const struct http_params http = {.tls = (enum tls_mode)given->tls, .ca = ca, .stall = given->retry.us < SILENCE.us ? given->retry : SILENCE};
@@ -109,7 +110,7 @@ static void s3_fetch_line(void *priv, const char *key, const char *file, struct 
 }
 
 static const char *const schemes[] = {"s3", NULL};
-static const char *const variables[] = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", NULL};
+static const char *const variables[] = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", NULL};
 static const char *const styles[] = {"auto", "1", "0", NULL};
 static const char *const lock_modes[] = {"governance", "compliance", NULL};
 static const char *const sse_kinds[] = {"default", "aes256", "kms", NULL};

@@ -29,6 +29,17 @@ TEST("the bucket is in the host's name for AWS and in the path for others, unles
 	      "s3://backups?endpoint=https://[::1]:7070/gate&region=eu-central-1");
 }
 
+TEST("the URL of a store says how its connection is proven, where that was set")
+{
+	CLEANUP(s3_place_release) struct s3_place p = {0};
+	struct error err = ERROR_INIT;
+
+	CHECK_OK(s3_place_make("s3://backups", "http://minio.example.com", NULL, S3_STYLE_AUTO, &p, &err), err);
+	p.mode = TLS_OFF;
+	CLEANUP(cstr_release) char *printed = s3_place_url(&p);
+	CHECK_STR(printed, "s3://backups?endpoint=http://minio.example.com&region=us-east-1&tls=off");
+}
+
 TEST("URLs and endpoints that no store can have are refused with the reason")
 {
 	static const struct {
