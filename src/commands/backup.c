@@ -32,12 +32,12 @@ static enum status find_covered(struct cli *cli, const struct op_source *s, stru
 	return ST_OK;
 }
 
-static void print_pruned(const struct prune_result *p)
+static void print_pruned(const struct backup_result *r)
 {
-	CLEANUP(cstr_release) char *freed = text_size(p->freed), *backups = text_count(p->removed, "backup");
-	CLEANUP(cstr_release) char *leftovers = text_count(p->abandoned.len, "leftover");
+	CLEANUP(cstr_release) char *freed = text_size(r->freed), *backups = text_count(r->removed, "backup");
+	CLEANUP(cstr_release) char *leftovers = text_count(r->leftovers, "leftover");
 
-	if (p->removed || p->abandoned.len)
+	if (r->removed || r->leftovers)
 		out_printf("    pruned %s and %s, %s freed\n", backups, leftovers, freed);
 }
 
@@ -57,8 +57,7 @@ static void print_result(const struct cli *cli, const struct op_source *s, const
 	if (m->suspect)
 		out_printf("    SUSPECT: %s; look, then `drtool accept %s --backup %s --because TEXT`\n", m->suspect_because,
 			   s->name, m->id);
-	if (r->pruned)
-		print_pruned(&r->prune);
+	print_pruned(r);
 }
 
 /* The message of a backup that is not everywhere says where not, and why. */

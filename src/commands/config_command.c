@@ -119,7 +119,7 @@ static enum status check_retention(struct cli *cli, const struct picked_sources 
 		const struct op_store *store = &stores->item[i % stores->n];
 
 		if ((!s->s.to.len || strlist_has(&s->s.to, store->name)) &&
-		    op_compare_retention(&cli->env, s, store, &s->s.keep, &notes, err))
+		    op_compare_retention(&cli->env, s, store, op_keep_of(store, s), &notes, err))
 			return err->code;
 	}
 	for (size_t i = 0; i < notes.len; i++) {
@@ -245,18 +245,22 @@ static enum status write_new(const char *path, const struct buf *text, struct er
 		return error_set(err, ST_REFUSED, "%s is there already and is not overwritten", path);
 	if (fd < 0)
 		return error_errno(err, errno, "cannot make %s", path);
-	if (fs_write_all(fd, buf_str(text), text->len, path, err))
-		return err->code;
-	return fsync(fd) ? error_errno(err, errno, "cannot write %s", path) : ST_OK;
+	if (!fs_write_all(fd, buf_str(text), text->len, path, err) && fsync(fd))
+		error_errno(err, errno, "cannot write %s", path);
+	if (err->code)
+		unlink(path); /* a part of it is nothing to go on with */
+	return err->code;
 }
 
-static enum status fetch_from(struct cli *cli, const struct op_store *from, struct error *err)
+/* *found: the store has one, so that the next one is not asked, whatever becomes of it here. */
+static enum status fetch_from(struct cli *cli, const struct op_store *from, bool *found, struct error *err)
 {
 	CLEANUP(config_fetch_result_release) struct config_fetch_result r = {0};
 	const struct config_fetch_request q = {.from = from, .name = cli->arg.len > 1 ? cli->arg.item[1] : NULL};
 
 	if (op_config_fetch(&cli->env, &q, &r, err))
 		return err->code;
+	*found = true;
 	if (r.names.len > 1 && !q.name) {
 		log_line(cli->run, LOG_INFO, "%s is the newest of %zu; `config fetch NAME` gets another one:", r.key, r.names.len);
 		for (size_t i = r.names.len, n = 0; i-- && n < 10; n++)
@@ -283,10 +287,11 @@ static enum status config_fetch(struct cli *cli, struct error *err)
 		return err->code;
 	for (size_t i = 0; i < from.n; i++) {
 		struct error one = ERROR_INIT;
+		bool found = false;
 
-		if (!fetch_from(cli, &from.item[i], &one))
+		if (!fetch_from(cli, &from.item[i], &found, &one))
 			return ST_OK;
-		if (one.code == ST_REFUSED || one.code == ST_CANCELLED)
+		if (found || one.code == ST_CANCELLED)
 			return error_move(err, &one);
 		op_outcomes_add(&outcomes, from.item[i].name, &one);
 	}

@@ -49,7 +49,7 @@ static void print_result(const struct cli *cli, const struct op_source *s, const
 static enum status prune_in(struct cli *cli, const struct op_source *s, const struct op_store *from, struct error *err)
 {
 	CLEANUP(prune_result_release) struct prune_result r = PRUNE_RESULT_INIT;
-	struct prune_request q = {.source = s->name, .from = from, .policy = from->own_keep ? &from->keep : &s->s.keep, .dry_run = cli->f.dry_run};
+	struct prune_request q = {.source = s->name, .from = from, .policy = op_keep_of(from, s), .dry_run = cli->f.dry_run};
 	struct progress_display *bar = cmd_begin(cli, s->name);
 	enum status st = op_prune(&cli->env, &q, &r, err);
 

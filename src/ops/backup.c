@@ -430,38 +430,6 @@ static void outcomes(struct backing_up *b)
 	}
 }
 
-static enum status prune_after(struct backing_up *b, struct error *err)
-{
-	struct prune_input in = {
-		.source = b->q->source->name,
-		.now = run_now(b->env->run),
-	};
-
-	size_t n;
-	const struct store_outcome *o = store_set_outcomes(b->write.set, &n);
-	CLEANUP(error_release) struct error first = ERROR_INIT;
-
-	for (size_t i = 0; i < n; i++) {
-		CLEANUP(error_release) struct error e = ERROR_INIT;
-
-		if (o[i].err.code) /* an outcome of the backup already, and no place to delete anything */
-			continue;
-		prune_result_release(&b->r->prune);
-		in.store = b->write.stores.open[i];
-		in.lock = b->write.lock[i];
-		const struct op_store *to = b->q->to[in.store - b->write.stores.store];
-		in.policy = to->own_keep ? &to->keep : &b->q->source->s.keep;
-		if (!prune_run(b->env->run, &in, &b->r->prune, &e))
-			continue;
-		error_add(&e, "the backup is good, but pruning store %s", in.store->name);
-		if (e.code == ST_CANCELLED || e.code == ST_DEADLINE)
-			return error_move(err, &e);
-		error_keep_first(&first, &e);
-	}
-	b->r->pruned = !first.code;
-	return error_move(err, &first);
-}
-
 /* What a person needs who has nothing but the store, in each store that has the backup. */
 static void write_recovery(struct backing_up *b)
 {
@@ -580,7 +548,7 @@ enum status op_backup(struct op_env *env, const struct backup_request *q, struct
 	r->listed = true;
 	outcomes(&b);
 	record_all(&b, err);
-	st = q->prune && !r->manifest.suspect ? prune_after(&b, err) : ST_OK;
+	st = q->prune && !r->manifest.suspect ? backup_write_prune(env, q, &b.write, r, err) : ST_OK;
 	write_recovery(&b);
 	env->run->backup = NULL;
 	if (st)
@@ -600,6 +568,5 @@ void backup_result_release(struct backup_result *r)
 	manifest_release(&r->manifest);
 	op_outcomes_release(&r->stores);
 	buf_release(&r->plan);
-	prune_result_release(&r->prune);
 	*r = (struct backup_result){0};
 }

@@ -189,6 +189,41 @@ enum status backup_write_locked(struct op_env *env, struct backup_write *w, stru
 	return ST_OK;
 }
 
+enum status backup_write_prune(struct op_env *env, const struct backup_request *q, struct backup_write *w, struct backup_result *r,
+			       struct error *err)
+{
+	CLEANUP(error_release) struct error first = ERROR_INIT;
+	size_t n;
+	const struct store_outcome *o = store_set_outcomes(w->set, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		CLEANUP(error_release) struct error e = ERROR_INIT;
+		CLEANUP(prune_result_release) struct prune_result pruned = PRUNE_RESULT_INIT;
+		struct store *store = w->stores.open[i];
+		const struct prune_input in = {
+			.source = q->source->name,
+			.now = run_now(env->run),
+			.store = store,
+			.lock = w->lock[i],
+			.policy = op_keep_of(q->to[store - w->stores.store], q->source),
+		};
+
+		if (o[i].err.code) /* an outcome of the backup already, and no place to delete anything */
+			continue;
+		enum status st = prune_run(env->run, &in, &pruned, &e);
+		r->removed += pruned.removed;
+		r->leftovers += pruned.abandoned.len;
+		r->freed += pruned.freed;
+		if (!st)
+			continue;
+		error_add(&e, "the backup is good, but pruning store %s", store->name);
+		if (e.code == ST_CANCELLED || e.code == ST_DEADLINE)
+			return error_move(err, &e);
+		error_keep_first(&first, &e);
+	}
+	return error_move(err, &first);
+}
+
 void backup_write_release(struct backup_write *w)
 {
 	archive_writer_freep(&w->writer);

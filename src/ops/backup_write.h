@@ -26,6 +26,9 @@ enum status backup_write_drop(const struct backup_request *q, struct backup_writ
 enum status backup_write_begin(struct op_env *env, const struct budget *b, const char *spool_dir, struct backup_write *w, struct error *err) MUST_CHECK;
 /* Every lock is still ours. */
 enum status backup_write_locked(struct op_env *env, struct backup_write *w, struct error *err) MUST_CHECK;
+/* Prunes the source in each store that has the backup, under the lock that is held; a store that fails leaves the others. */
+enum status backup_write_prune(struct op_env *env, const struct backup_request *q, struct backup_write *w, struct backup_result *r,
+			       struct error *err) MUST_CHECK;
 /* The driver's RESTORE.txt with the folders of the scopes in it; of a sealed backup with the command that opens it. */
 void backup_restore_text(struct dump_pipeline *p, const struct backup_write *w, const char *text, struct buf *to);
 void backup_write_release(struct backup_write *w);

@@ -305,6 +305,17 @@ enum status bind_target(struct run *run, const struct bind *b, const char *url, 
 	return ST_OK;
 }
 
+/* A URL is seen in the list of processes, in shells' histories and in logs. */
+static enum status refuse_secret(const struct storage_ops *ops, const char *key, struct error *err)
+{
+	CLEANUP(buf_release) struct buf names = BUF_INIT;
+
+	for (const char *const *v = ops->variables; v && *v; v++)
+		buf_printf(&names, "%s%s", names.len ? ", " : "", *v);
+	error_set(err, ST_CONFIG, "\"%s\" is a secret, and a URL is seen by others", key);
+	return error_hint(err, "Set it in the environment (%s), or name a file of it in the settings of the store.", buf_str(&names));
+}
+
 /* The options in a store's URL are its settings; what is no setting is no option. */
 static enum status take_store_options(const struct storage_ops *ops, const char *text, struct config_section *section, char **url,
 				      struct error *err)
@@ -316,10 +327,13 @@ static enum status take_store_options(const struct storage_ops *ops, const char 
 		return err->code;
 	for (size_t i = 0; i < u.params; i++) {
 		const struct url_param *p = &u.param[i];
-		const struct setting *row = ops->settings ? setting_find(ops->settings, SCOPE_STORE, p->key, NULL) : NULL;
+		enum secret_form form = SECRET_VALUE;
+		const struct setting *row = ops->settings ? setting_find(ops->settings, SCOPE_STORE, p->key, &form) : NULL;
 
 		if (!row)
 			return error_set(err, ST_CONFIG, "a store of the kind %s has no option \"%s\"", ops->name, p->key);
+		if (row->type == SET_SECRET && form != SECRET_FILE)
+			return refuse_secret(ops, p->key, err);
 		struct config_value *v = config_set(&section->values, SCOPE_STORE, p->key, p->value, row->type == SET_LIST);
 
 		free(v->origin);
@@ -365,6 +379,11 @@ static enum status take_keep(const struct bind *b, const struct config_section *
 	}
 	config_values_release(&rules.values);
 	return st;
+}
+
+const struct keep_policy *op_keep_of(const struct op_store *store, const struct op_source *source)
+{
+	return store->own_keep ? &store->keep : &source->s.keep;
 }
 
 static enum status store_from_file(const struct bind *b, const struct config_section *section, struct op_store *s,

@@ -55,6 +55,8 @@ struct op_store {
 	bool own_keep;               /* keep holds here, whatever the sources say */
 	struct keep_policy keep;
 };
+/* The rules that hold for a source in a store. */
+const struct keep_policy *op_keep_of(const struct op_store *store, const struct op_source *source);
 extern const struct setting source_rows[]; /* rows.c */
 void op_source_release(struct op_source *s);
 void op_store_release(struct op_store *s);
@@ -117,9 +119,8 @@ struct backup_result {
 	struct op_outcomes stores;    /* per store: whole there or why not */
 	struct duration took, sync_time;
 	struct buf plan;              /* --dry-run: lines */
-	struct prune_result prune;
+	uint64_t removed, leftovers, freed; /* of the prune after it: backups, other objects, bytes; all stores together */
 	bool listed;                  /* in some store, whatever failed afterwards */
-	bool pruned;
 };
 /* ST_OK; ST_INCOMPLETE where some store failed or the backup is suspect (kept); else what failed is the backup or, where it is listed,
  * the prune after it. */

@@ -9,6 +9,7 @@
 #define FOLDER "drtool/config/"
 #define CONFIG_MAX (4u * 1024 * 1024)
 #define SUM_DIGITS 8
+#define LONG_AGO DURATION_SECONDS(30 * 86400)
 /* <time>-<host><text>. */
 #define SUM_AT strlen("20261120T020000Z-")
 
@@ -26,6 +27,17 @@ static enum status list(struct run *run, struct store *s, struct storage_objects
 	return storage_list(run, &s->storage, FOLDER, NULL, l, err) ? error_add(err, "stored configurations") : ST_OK;
 }
 
+static const char *name_of(const struct storage_object *o) { return o->key + strlen(FOLDER); }
+
+/* part NULL: any name. */
+static const struct storage_object *newest(const struct storage_objects *l, const char *part)
+{
+	for (size_t i = l->len; i--;)
+		if (is_name(name_of(&l->item[i])) && (!part || strstr(name_of(&l->item[i]), part)))
+			return &l->item[i];
+	return NULL;
+}
+
 enum status stored_config_newest(struct run *run, struct store *s, const char *part, char **key, struct error *err)
 {
 	CLEANUP(storage_objects_release) struct storage_objects l = STORAGE_OBJECTS_INIT;
@@ -33,31 +45,39 @@ enum status stored_config_newest(struct run *run, struct store *s, const char *p
 	*key = NULL;
 	if (list(run, s, &l, err))
 		return err->code;
-	for (size_t i = l.len; i-- && !*key;) {
-		const char *name = l.item[i].key + strlen(FOLDER);
+	const struct storage_object *found = newest(&l, part);
 
-		if (is_name(name) && (!part || strstr(name, part)))
-			*key = xstrdup(l.item[i].key);
-	}
+	*key = found ? xstrdup(found->key) : NULL;
 	return ST_OK;
 }
 
-/* Whether the newest one of this host has the text. */
+static bool has_text(const char *name, const char *text) { return !strncmp(name + SUM_AT + SUM_DIGITS, text, SUM_DIGITS); }
+
+/* Whether the newest one, or the newest one of this host, has the text. Names of hosts that come and go, as those of containers do, are
+ * no reason to write it each time: for them one that is not old will do. */
 static enum status same_as_before(struct run *run, struct store *s, const char *host, const char *text, bool *yes, struct error *err)
 {
 	CLEANUP(storage_objects_release) struct storage_objects l = STORAGE_OBJECTS_INIT;
+	char recent[INSTANT_TEXT];
 
 	*yes = false;
 	if (list(run, s, &l, err))
 		return err->code;
-	for (size_t i = l.len; i--;) {
-		const char *name = l.item[i].key + strlen(FOLDER);
+	const struct storage_object *last = newest(&l, NULL);
+	*yes = last && has_text(name_of(last), text);
+	instant_compact(instant_add(run_now(run), (struct duration){-LONG_AGO.us}), recent);
+	for (size_t i = l.len; i-- && !*yes;) {
+		const char *name = name_of(&l.item[i]);
 
-		if (!is_name(name) || strncmp(name + SUM_AT, host, SUM_DIGITS))
+		if (!is_name(name))
 			continue;
-		*yes = !strncmp(name + SUM_AT + SUM_DIGITS, text, SUM_DIGITS);
-		return ST_OK;
+		if (!strncmp(name + SUM_AT, host, SUM_DIGITS)) {
+			*yes = has_text(name, text);
+			return ST_OK;
+		}
 	}
+	for (size_t i = l.len; i-- && !*yes;)
+		*yes = is_name(name_of(&l.item[i])) && has_text(name_of(&l.item[i]), text) && strcmp(name_of(&l.item[i]), recent) > 0;
 	return ST_OK;
 }
 
@@ -125,11 +145,13 @@ enum status op_config_fetch(struct op_env *env, const struct config_fetch_reques
 	CLEANUP(store_release) struct store s = STORE_INIT;
 	CLEANUP(storage_objects_release) struct storage_objects l = STORAGE_OBJECTS_INIT;
 
-	if (store_open_one(env, q->from, &s, err) || stored_config_newest(env->run, &s, q->name, &r->key, err) || list(env->run, &s, &l, err))
+	if (store_open_one(env, q->from, &s, err) || list(env->run, &s, &l, err))
 		return err->code;
+	const struct storage_object *found = newest(&l, q->name);
+	r->key = found ? xstrdup(found->key) : NULL;
 	for (size_t i = 0; i < l.len; i++)
-		if (is_name(l.item[i].key + strlen(FOLDER)))
-			strlist_add(&r->names, l.item[i].key + strlen(FOLDER));
+		if (is_name(name_of(&l.item[i])))
+			strlist_add(&r->names, name_of(&l.item[i]));
 	if (!r->key) {
 		error_set(err, ST_NOT_FOUND, "store %s has no stored configuration%s%s", s.name, q->name ? " with this in its name: " : "",
 			  q->name ? q->name : "");

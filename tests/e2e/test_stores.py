@@ -121,7 +121,7 @@ def test_each_store_has_its_own_retention_and_prune_says_whose_rules_it_goes_by(
         three.drtool.ok(*BACKUP)
     shown = three.drtool.ok("prune", "shop", "--dry-run").out
     assert shown.count("by the rules of the store") == 2
-    three.drtool.ok(*BACKUP, "--prune")
+    assert "pruned 6 backups" in three.drtool.ok(*BACKUP, "--prune").out
     assert [len(three.stored(name)) for name in NAMES] == [3, 1, 2]
     three.drtool.ok("prune", "shop", "--from", "third", "--keep-last", "1")
     assert len(three.stored("third")) == 1

@@ -144,6 +144,7 @@ TEST("bind: a store is a name, a URL with options, or a path")
 	CHECK_OK(bind_store(&run, &b, "/tmp/my backups", &path, &err), err);
 	CHECK_STR(path.url, "file:///tmp/my%20backups");
 	CHECK_ERR(bind_store(&run, &b, "file:///tmp/x?min_fre=7", &wrong, &err), err, ST_CONFIG, "no option \"min_fre\"");
+	CHECK_ERR(bind_store(&run, &b, "s3://x?secret_key=sesame", &wrong, &err), err, ST_CONFIG, "\"secret_key\" is a secret");
 	CHECK_ERR(bind_store(&run, &b, "lokal", &wrong, &err), err, ST_NOT_FOUND,
 		  "there is no store named \"lokal\"; there are local");
 	CHECK_ERR(bind_store(&run, &b, "gopher://x", &wrong, &err), err, ST_CONFIG, "gopher://");
