@@ -84,6 +84,7 @@ static enum status copy_between(struct cli *cli, const struct op_store *from, co
 		struct error one = ERROR_INIT;
 
 		q.source = i < names.len ? names.item[i] : NULL;
+		q.more = i + 1 < names.len + cli->f.all;
 		if (copy_source(cli, &q, &one) == ST_CANCELLED)
 			return error_move(err, &one);
 		op_outcomes_add(&outcomes, q.source ? q.source : "stored configurations", &one);

@@ -175,12 +175,12 @@ enum status pick_from(struct cli *cli, const struct op_source *source, struct pi
 enum status pick_names(struct cli *cli, const struct picked_stores *from, struct strlist *names, struct error *err)
 {
 	for (size_t i = 0; i < from->n; i++) {
-		CLEANUP(list_result_release) struct list_result r = {0};
+		CLEANUP(strlist_release) struct strlist found = STRLIST_INIT;
 
-		if (op_list(&cli->env, &from->item[i], NULL, &r, err))
+		if (op_sources(&cli->env, &from->item[i], &found, err))
 			return err->code;
-		for (size_t k = 0; k < r.sources; k++)
-			strlist_add_once(names, r.source[k].name);
+		for (size_t k = 0; k < found.len; k++)
+			strlist_add_once(names, found.item[k]);
 	}
 	strlist_sort(names);
 	return ST_OK;

@@ -460,7 +460,7 @@ static enum status run_copy(struct copying *c, struct error *err)
 		st = copy_rest(c, err);
 		c->r->others = c->others;
 	}
-	if (!c->q->dry_run && c->to.id[0])
+	if (!c->q->dry_run && !c->q->more && c->to.id[0])
 		recover_write(c->env, &c->to);
 	return st;
 }

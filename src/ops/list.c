@@ -23,6 +23,13 @@ static enum status open_manifests(struct op_env *env, struct catalog *c, struct 
 	return ST_OK;
 }
 
+enum status op_sources(struct op_env *env, const struct op_store *from, struct strlist *names, struct error *err)
+{
+	CLEANUP(store_release) struct store s = STORE_INIT;
+
+	return store_open_one(env, from, &s, err) ? err->code : catalog_sources(env->run, &s, names, err);
+}
+
 enum status op_list(struct op_env *env, const struct op_store *from, const char *source, struct list_result *r, struct error *err)
 {
 	CLEANUP(store_release) struct store s = STORE_INIT;

@@ -207,6 +207,8 @@ struct list_result {
 	} *source;
 	size_t sources;
 };
+/* Names of the sources in a store. */
+enum status op_sources(struct op_env *env, const struct op_store *from, struct strlist *names, struct error *err) MUST_CHECK;
 /* source NULL: all of the store. */
 enum status op_list(struct op_env *env, const struct op_store *from, const char *source, struct list_result *r, struct error *err) MUST_CHECK;
 void list_result_release(struct list_result *r);
@@ -236,6 +238,7 @@ struct copy_request {
 	const struct op_store *from, *to;
 	const char *which;                /* --backup; NULL: all that are not known to be bad */
 	bool dry_run;
+	bool more;                        /* another copy into this store follows at once, which writes RECOVER.txt */
 };
 enum copy_action {
 	COPY_COPIED, /* with dry_run: would be */

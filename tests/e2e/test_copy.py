@@ -85,6 +85,7 @@ def test_all_means_every_source_of_the_store_and_brings_the_stored_configuration
     assert list((drtool.second / "drtool" / "config").iterdir())
     text = (drtool.second / "RECOVER.txt").read_text()
     assert str(drtool.second) in text and str(drtool.store) not in text
+    assert stored(drtool.second)[-1] in text and stored(drtool.second, "other")[-1] in text
 
 
 def test_one_backup_alone_can_be_copied(shop):
