@@ -6,6 +6,8 @@
 #include "util/thread.h"
 
 #define WINDOW 128 /* objects in memory */
+#define WINDOW_BYTES (8u * 1024 * 1024) /* or as many of them as have that, or one */
+#define KEEP_BYTES (128u * 1024)        /* of the memory of an object for the next one */
 #define THREADS 16 /* that ask a store far away */
 
 struct item {
@@ -24,6 +26,7 @@ struct reading {
 	struct cache *cache;
 	struct item item[WINDOW];
 	size_t n;
+	uint64_t bytes; /* of the n, as listed */
 	atomic_size_t next;
 	atomic_bool stop;
 	pthread_mutex_t mutex; /* guards failed */
@@ -133,8 +136,11 @@ static enum status do_window(struct reading *r, struct error *err)
 		if (!st)
 			st = give_item(r, &r->item[i], err);
 		cstr_release(&r->item[i].why);
+		if (r->item[i].bytes.cap > KEEP_BYTES)
+			buf_release(&r->item[i].bytes);
 	}
 	r->n = 0;
+	r->bytes = 0;
 	return st;
 }
 
@@ -143,10 +149,14 @@ static enum status read_listed(struct reading *r, const struct storage_objects *
 	const struct bulk_spec *spec = r->spec;
 
 	for (size_t i = 0; i < l->len; i++) {
-		if (!spec->wanted || spec->wanted(spec->ctx, l->item[i].key))
-			r->item[r->n++].listed = &l->item[i];
-		if (r->n == WINDOW && do_window(r, err))
+		uint64_t size = min_u64(l->item[i].size, spec->max);
+
+		if (spec->wanted && !spec->wanted(spec->ctx, l->item[i].key))
+			continue;
+		if ((r->n == WINDOW || (r->n && r->bytes + size > WINDOW_BYTES)) && do_window(r, err))
 			return err->code;
+		r->item[r->n++].listed = &l->item[i];
+		r->bytes += size;
 	}
 	return r->n ? do_window(r, err) : run_check(r->run, err);
 }

@@ -360,18 +360,24 @@ enum status catalog_look(struct run *run, struct store *s, const char *source, s
 	return read_all(&k, c, err);
 }
 
-enum status catalog_confirm(struct run *run, struct store *s, const char *source, const char *id, struct error *err)
+enum status catalog_manifest(struct run *run, struct store *s, const char *source, const char *id, struct manifest *m, struct error *err)
 {
 	CLEANUP(cstr_release) char *name = xasprintf("%s.json", id);
 	CLEANUP(cstr_release) char *key = catalog_key(source, "backup", name);
-	CLEANUP(manifest_release) struct manifest m = MANIFEST_INIT;
 	CLEANUP(buf_release) struct buf b = BUF_INIT;
 
-	if (storage_get_bytes(run, &s->storage, key, MANIFEST_MAX, &b, NULL, err) || manifest_read(buf_str(&b), b.len, &m, err) ||
-	    (strcmp(m.id, id) && error_set(err, ST_BAD, "names another backup"))) {
-		if (err->code == ST_BAD || err->code == ST_NOT_FOUND)
+	if (storage_get_bytes(run, &s->storage, key, MANIFEST_MAX, &b, NULL, err) || manifest_read(buf_str(&b), b.len, m, err) ||
+	    (strcmp(m->id, id) && error_set(err, ST_BAD, "names another backup"))) {
+		if (err->code == ST_BAD)
 			cache_forget(s, source);
 		return error_add(err, "store %s: the manifest of %s", s->name, id);
 	}
 	return ST_OK;
+}
+
+enum status catalog_confirm(struct run *run, struct store *s, const char *source, const char *id, struct error *err)
+{
+	CLEANUP(manifest_release) struct manifest m = MANIFEST_INIT;
+
+	return catalog_manifest(run, s, source, id, &m, err);
 }

@@ -47,7 +47,10 @@ enum status catalog_read(struct run *run, struct store *s, const char *source, s
 /* The same for showing: a copy is believed by size and time alone where a listing has no tokens. */
 enum status catalog_look(struct run *run, struct store *s, const char *source, struct catalog *c, struct error *err) MUST_CHECK;
 /* Reads the manifest of one backup from the store itself, before something acts on what a copy said. ST_BAD and ST_NOT_FOUND: it is
- * not what the copy was, all copies of the source are forgotten, and another catalog_read tells what there is. */
+ * not what the copy was, and another catalog_read tells what there is; after ST_BAD without the copies of the source. m is _INIT before,
+ * and is released by the caller in every case. */
+enum status catalog_manifest(struct run *run, struct store *s, const char *source, const char *id, struct manifest *m, struct error *err) MUST_CHECK;
+/* The same, to know only. */
 enum status catalog_confirm(struct run *run, struct store *s, const char *source, const char *id, struct error *err) MUST_CHECK;
 void catalog_release(struct catalog *c);
 /* Adds those of the ids (ascending) that a pin holds now. */

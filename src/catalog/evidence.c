@@ -8,7 +8,6 @@
 #define EVIDENCE_MAX (4u * 1024 * 1024)
 #define TEXT_MAX 256 /* in the detail of a record that is read */
 #define TRIES 5
-#define RECENT DURATION_SECONDS(60)
 
 static const char *const outcomes[] = {[EVIDENCE_GOOD] = "good", [EVIDENCE_BAD] = "bad", [EVIDENCE_INCONCLUSIVE] = "inconclusive"};
 
@@ -18,15 +17,20 @@ static char *evidence_prefix(const char *source) { return xasprintf("evidence/%s
  * nothing. */
 static enum status previous(struct run *run, struct store *s, const char *prefix, json_t **to, struct error *err)
 {
-	char time[INSTANT_TEXT];
-	CLEANUP(cstr_release) char *recent = xasprintf("%s%s", prefix, instant_compact(instant_add(run_now(run), (struct duration){-RECENT.us}), time));
+	/* Thousands that a copy writes one after the other do not list all of them each time, nor does each daily run. */
+	static const int64_t ages[] = {60, 8 * 86400, 0}; /* seconds; 0: all */
 	CLEANUP(storage_objects_release) struct storage_objects l = STORAGE_OBJECTS_INIT;
 	CLEANUP(buf_release) struct buf b = BUF_INIT;
+	char time[INSTANT_TEXT];
 
 	*to = NULL;
-	/* Thousands that a copy writes one after the other do not list all of them each time. */
-	if (storage_list(run, &s->storage, prefix, recent, &l, err) || (!l.len && storage_list(run, &s->storage, prefix, NULL, &l, err)))
-		return err->code;
+	for (size_t i = 0; i < ARRAY_LEN(ages) && !l.len; i++) {
+		struct instant since = instant_add(run_now(run), DURATION_SECONDS(-ages[i]));
+		CLEANUP(cstr_release) char *after = xasprintf("%s%s", prefix, instant_compact(since, time));
+
+		if (storage_list(run, &s->storage, prefix, ages[i] ? after : NULL, &l, err))
+			return err->code;
+	}
 	if (!l.len)
 		return ST_OK;
 	const char *key = l.item[l.len - 1].key;

@@ -1,6 +1,7 @@
 #include "catalog/hidden.h"
 
 #include "util/failpoint.h"
+#include "util/sum.h"
 
 void hidden_backups_release(struct hidden_backups *l)
 {
@@ -84,7 +85,7 @@ static void add_group(struct hidden_backups *to, struct group g)
 	b->listed = b->listed || (manifest && visible(g));
 	if (!bytes)
 		return;
-	b->size += bytes->size;
+	b->size = sum_capped(b->size, bytes->size);
 	if (g.item->modified.us > b->deleted.us)
 		b->deleted = g.item->modified;
 }
@@ -189,7 +190,7 @@ static enum status sweep_version(struct sweeping *k, const struct storage_versio
 		return ST_OK;
 	}
 	k->swept->removed++;
-	k->swept->freed += v->size;
+	k->swept->freed = sum_capped(k->swept->freed, v->size);
 	return ST_OK;
 }
 

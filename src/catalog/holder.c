@@ -67,20 +67,42 @@ static char *pid_namespace(void)
 	return xstrndup(text, n > 0 ? (size_t)n : 0);
 }
 
-/* Start of a process in ticks since boot: field 22 of /proc/PID/stat. 0: there is none, or it only waits to be buried. */
-static uint64_t process_start_time(int64_t pid)
+/* Reads start (in ticks since boot, field 22) and state of a process from /proc/PID/stat; false: unreadable, as where /proc hides
+ * the processes of other users. */
+static bool read_process(int64_t pid, uint64_t *started, char *state)
 {
 	CLEANUP(buf_release) struct buf b = BUF_INIT;
 	CLEANUP(cstr_release) char *path = xasprintf("/proc/%" PRId64 "/stat", pid);
-	char state;
 	unsigned long long start;
 
 	read_line(path, &b);
 	const char *p = b.len ? strrchr(b.data, ')') : NULL; /* the name before it may hold anything */
 	static const char stat_form[] = ") %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu";
-	if (!p || sscanf(p, stat_form, &state, &start) != 2)
-		return 0;
-	return state == 'Z' || state == 'X' ? 0 : start;
+	if (!p || sscanf(p, stat_form, state, &start) != 2)
+		return false;
+	*started = start;
+	return true;
+}
+
+static uint64_t own_start(void)
+{
+	uint64_t start = 0;
+	char state;
+
+	return read_process(getpid(), &start, &state) ? start : 0;
+}
+
+/* Proof only: a process that cannot be looked at lives. One that waits to be buried does not. */
+static bool process_ended(int64_t pid, uint64_t start)
+{
+	uint64_t started;
+	char state;
+
+	if (pid <= 0 || pid > INT32_MAX)
+		return false;
+	if (read_process(pid, &started, &state))
+		return started != start || state == 'Z' || state == 'X';
+	return kill((pid_t)pid, 0) && errno == ESRCH;
 }
 
 /* True where the holder ran here, on this boot, and is no more. */
@@ -93,7 +115,7 @@ static bool process_gone(const json_t *o, int64_t pid)
 
 	if (!*boot || !*space || !start || strcmp(boot, its_boot) || strcmp(space, its_space))
 		return false;
-	return process_start_time(pid) != start;
+	return process_ended(pid, start);
 }
 
 static json_t *make_content(struct run *run, const struct holder_spec *spec, const char *nonce)
@@ -111,7 +133,7 @@ static json_t *make_content(struct run *run, const struct holder_spec *spec, con
 	js_set_str(o, "backup", spec->backup);
 	js_set_time(o, "since", run_now(run));
 	js_set_u64(o, "pid", (uint64_t)getpid());
-	js_set_u64(o, "start", process_start_time(getpid()));
+	js_set_u64(o, "start", own_start());
 	js_set_str(o, "boot", boot);
 	js_set_str(o, "pidns", space);
 	js_set_str(o, "nonce", nonce);

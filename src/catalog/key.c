@@ -3,7 +3,7 @@
 
 #define NAME_MAX_BYTES 100
 #define AHEAD_MAX DURATION_SECONDS(5)
-#define LAST_CHARACTER "\xf4\x8f\xbf\xbf" /* U+10FFFF: after every key that goes on differently */
+#define AFTER_SLASH "0" /* the next byte: after every key of a folder */
 
 char *catalog_key(const char *source, const char *folder, const char *name) { return xasprintf("%s/%s/%s", source, folder, name); }
 
@@ -64,7 +64,7 @@ enum status catalog_sources(struct run *run, struct store *s, struct strlist *to
 			continue;
 		}
 		*slash = 0;
-		after = xasprintf("%s/" LAST_CHARACTER, key);
+		after = xasprintf("%s" AFTER_SLASH, key);
 		if (is_source(run, s, key, &yes, err))
 			return error_add(err, "cannot list the sources of store %s", s->name);
 		if (yes)

@@ -1,5 +1,5 @@
 /* Locks and leases in the store. Holder = host and random token; heartbeat every 30 s by a thread; stale after 5 min by the store's
- * clock, at once where the holder ran on this boot and PID namespace and its process (id and start time) is gone. Take-over by
+ * clock, at once where the holder ran on this boot and PID namespace and its process (id and start time) is proved gone. Take-over by
  * compare-and-swap. Release overwrites with "released" (no delete right needed). */
 #ifndef CATALOG_LOCK_H
 #define CATALOG_LOCK_H
@@ -13,7 +13,7 @@ struct lock;
 struct lock_spec {
 	struct store *store;
 	const char *source;
-	const char *role;   /* "backup" | "log" */
+	const char *role;   /* "backup": all that writes or deletes backups; roles do not shut each other out */
 	const char *what;   /* "backup 20261120T020000Z-7f3a", shown to who meets the lock */
 };
 /* ST_LOCKED names the holder, since when, its last heartbeat and what to do. */

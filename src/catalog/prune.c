@@ -4,6 +4,7 @@
 #include "catalog/hidden.h"
 #include "catalog/remove.h"
 #include "util/failpoint.h"
+#include "util/sum.h"
 
 #define ABANDONED_AGE DURATION_SECONDS(86400)
 #define BACKUP_BATCH 100 /* backups whose manifests are deleted at once, where the store can */
@@ -22,6 +23,8 @@ struct part {
 struct plan {
 	struct catalog catalog;
 	struct strlist leased;
+	struct hidden_backups hidden; /* what somebody else deleted and can bring back */
+	bool written;                 /* a dry run: somebody holds the lock of the source */
 	struct part *part; /* of valid ids, in order of keys */
 	size_t parts;
 	struct keep_decision *decision;
@@ -40,6 +43,7 @@ static void plan_release(struct plan *p)
 	free(p->part);
 	catalog_release(&p->catalog);
 	strlist_release(&p->leased);
+	hidden_backups_release(&p->hidden);
 	strlist_release(&p->abandoned);
 	storage_objects_release(&p->unfinished);
 }
@@ -98,39 +102,51 @@ static enum status find_old(struct run *run, const struct prune_input *in, struc
 	return ST_OK;
 }
 
-/* A live lock other than ours that names the backup: it is being written. */
-static enum status names_in_locks(struct run *run, const struct prune_input *in, const char *id, bool *named, struct error *err)
+/* What lies behind markers; nothing where the store keeps no versions, or shows them to others only. */
+static enum status find_hidden(struct run *run, const struct prune_input *in, struct plan *p, struct error *err)
 {
-	static const char *const roles[] = {"backup", "log"};
-
-	*named = false;
-	for (size_t i = 0; i < ARRAY_LEN(roles); i++) {
-		CLEANUP(lock_info_release) struct lock_info info = {0};
-
-		if (lock_read(run, in->store, in->source, roles[i], &info, err))
-			return err->code;
-		*named = *named || (info.held && !info.stale && strstr(info.what, id));
-	}
+	if (!hidden_list(run, &in->store->storage, in->source, &p->hidden, err))
+		return ST_OK;
+	if (err->code != ST_UNSUPPORTED && err->code != ST_DENIED)
+		return err->code;
+	error_release(err);
 	return ST_OK;
 }
 
-/* No manifest proved absent, nobody at it, newest byte older than a day. */
-static enum status is_abandoned(struct run *run, const struct prune_input *in, const struct plan *p, const char *id, bool *yes,
-				struct error *err)
+static int hidden_by_id(const void *id, const void *b) { return strcmp(id, ((const struct hidden_backup *)b)->id); }
+
+static const struct hidden_backup *find_deleted(const struct plan *p, const char *id)
 {
+	return p->hidden.len ? bsearch(id, p->hidden.item, p->hidden.len, sizeof *p->hidden.item, hidden_by_id) : NULL;
+}
+
+/* Only a dry run meets a lock of others: what its holder writes has no manifest yet. */
+static enum status find_written(struct run *run, const struct prune_input *in, struct plan *p, struct error *err)
+{
+	CLEANUP(lock_info_release) struct lock_info info = {0};
+
+	if (!in->lock && lock_read(run, in->store, in->source, "backup", &info, err))
+		return err->code;
+	p->written = info.held && !info.stale;
+	return ST_OK;
+}
+
+/* Of n parts of one id: no manifest proved absent or deleted by somebody else, nobody at it, newest byte older than a day. */
+static enum status is_abandoned(struct run *run, const struct prune_input *in, const struct plan *p, const struct part *part, size_t n,
+				bool *yes, struct error *err)
+{
+	const char *id = part->id;
 	CLEANUP(cstr_release) char *name = xasprintf("%s.json", id);
 	CLEANUP(cstr_release) char *key = catalog_key(in->source, "backup", name);
+	const struct hidden_backup *deleted = find_deleted(p, id);
 	struct storage_object o;
-	bool named;
 
 	*yes = false;
-	for (size_t i = 0; i < p->parts; i++)
-		if (!strcmp(p->part[i].id, id) && (p->part[i].manifest || p->part[i].modified.us > p->old.us))
+	for (size_t i = 0; i < n; i++)
+		if (part[i].manifest || part[i].modified.us > p->old.us)
 			return ST_OK;
-	if (strlist_has(&p->leased, id))
+	if (p->written || strlist_has(&p->leased, id) || (deleted && deleted->manifest))
 		return ST_OK;
-	if (names_in_locks(run, in, id, &named, err) || named)
-		return err->code;
 	if (!storage_stat(run, &in->store->storage, key, &o, err))
 		return ST_OK;
 	if (err->code != ST_NOT_FOUND)
@@ -142,15 +158,15 @@ static enum status is_abandoned(struct run *run, const struct prune_input *in, c
 
 static enum status find_abandoned(struct run *run, const struct prune_input *in, struct plan *p, struct error *err)
 {
-	const char *judged = "";
-	bool yes = false;
+	bool yes;
 
-	for (size_t i = 0; i < p->parts; i++) {
-		if (strcmp(p->part[i].id, judged) && is_abandoned(run, in, p, p->part[i].id, &yes, err))
+	for (size_t i = 0, n; i < p->parts; i += n) {
+		for (n = 1; i + n < p->parts && !strcmp(p->part[i].id, p->part[i + n].id);)
+			n++;
+		if (is_abandoned(run, in, p, &p->part[i], n, &yes, err))
 			return err->code;
-		judged = p->part[i].id;
-		if (yes)
-			strlist_add(&p->abandoned, p->part[i].key);
+		for (size_t k = 0; yes && k < n; k++)
+			strlist_add(&p->abandoned, p->part[i + k].key);
 	}
 	return ST_OK;
 }
@@ -159,7 +175,7 @@ static enum status find_unfinished(struct run *run, const struct prune_input *in
 {
 	CLEANUP(cstr_release) char *prefix = xasprintf("%s/", in->source);
 
-	return storage_uncommitted(run, &in->store->storage, prefix, INSTANT_NONE, &p->unfinished, err);
+	return p->written ? ST_OK : storage_uncommitted(run, &in->store->storage, prefix, INSTANT_NONE, &p->unfinished, err);
 }
 
 static int by_key(const void *key, const void *part) { return strcmp(key, ((const struct part *)part)->key); }
@@ -200,17 +216,29 @@ static void find_not_whole(const char *source, struct plan *p, struct strlist *n
 	}
 }
 
+/* What lacks volumes that can come back stays until they cannot. */
+static void keep_deleted(struct plan *p)
+{
+	for (size_t i = 0; i < p->catalog.backups; i++) {
+		if (!find_deleted(p, p->catalog.backup[i].manifest.id))
+			continue;
+		p->decision[i].keep = true;
+		strlist_add(&p->decision[i].reasons, "volumes deleted by somebody else; --undelete brings them back");
+	}
+}
+
 static enum status make_plan(struct run *run, const struct prune_input *in, struct plan *p, struct prune_result *result,
 			     struct error *err)
 {
 	if (lease_list(run, in->store, in->source, &p->leased, err) || catalog_read(run, in->store, in->source, &p->catalog, err) ||
-	    list_parts(run, in, p, err) || find_old(run, in, p, err) || find_abandoned(run, in, p, err) ||
-	    find_unfinished(run, in, p, err))
+	    list_parts(run, in, p, err) || find_hidden(run, in, p, err) || find_old(run, in, p, err) ||
+	    find_written(run, in, p, err) || find_abandoned(run, in, p, err) || find_unfinished(run, in, p, err))
 		return error_add(err, "prune of %s deleted nothing", in->source);
 	find_not_whole(in->source, p, &result->notes);
 	p->decision = xcalloc(p->catalog.backups + 1, sizeof *p->decision);
 	const struct retention_input r = {.catalog = &p->catalog, .policy = in->policy, .leased = &p->leased, .now = in->now};
 	retention_decide(&r, p->decision, &result->blocked);
+	keep_deleted(p);
 	return ST_OK;
 }
 
@@ -267,6 +295,8 @@ static enum status leave_needed(struct run *run, const struct prune_input *in, s
 	return ST_OK;
 }
 
+static void add_freed(struct prune_result *r, uint64_t bytes) { r->freed = sum_capped(r->freed, bytes); }
+
 /* Volumes of backups whose manifest is gone. */
 static enum status remove_volumes(struct run *run, const struct prune_input *in, const struct plan *p, struct prune_result *r,
 				  const struct prune_backup *b, struct error *err)
@@ -286,7 +316,7 @@ static enum status remove_volumes(struct run *run, const struct prune_input *in,
 			if (removal[k].retained)
 				strlist_take(&r->notes, xasprintf("a volume without a manifest stays for now: %s",
 								  removal[k].retained));
-			r->freed += removal[k].gone ? removal[k].size : 0;
+			add_freed(r, removal[k].gone ? removal[k].size : 0);
 			cstr_release(&removal[k].retained);
 		}
 		n = 0;
@@ -343,16 +373,14 @@ static uint64_t size_of(const struct plan *p, const char *key)
 	return part ? part->size : 0;
 }
 
-/* A lock or lease that lives names the backup that the key belongs to. */
-static enum status is_live(struct run *run, const struct prune_input *in, const struct plan *p, const char *key, bool *live,
-			   struct error *err)
+/* A lease that lives names the backup that the key belongs to. */
+static bool is_live(const struct plan *p, const char *key)
 {
 	const char *name = strrchr(key, '/');
 	char id[BACKUP_ID_LEN + 1];
 
 	snprintf(id, sizeof id, "%s", name ? name + 1 : key);
-	*live = backup_id_valid(id) && strlist_has(&p->leased, id);
-	return *live || !backup_id_valid(id) ? ST_OK : names_in_locks(run, in, id, live, err);
+	return backup_id_valid(id) && strlist_has(&p->leased, id);
 }
 
 /* Puts that were never finished and stood still for a day. */
@@ -362,13 +390,9 @@ static enum status remove_unfinished(struct run *run, const struct prune_input *
 	for (size_t i = 0; i < p->unfinished.len; i++) {
 		CLEANUP(storage_objects_release) struct storage_objects removed = STORAGE_OBJECTS_INIT;
 		const char *key = p->unfinished.item[i].key;
-		bool live;
 
-		if (p->unfinished.item[i].modified.us >= p->old.us || (i && !strcmp(key, p->unfinished.item[i - 1].key)))
-			continue;
-		if (is_live(run, in, p, key, &live, err))
-			return err->code;
-		if (live)
+		if (p->unfinished.item[i].modified.us >= p->old.us || (i && !strcmp(key, p->unfinished.item[i - 1].key)) ||
+		    is_live(p, key))
 			continue;
 		if (lock_still_held(run, in->lock, err) ||
 		    storage_uncommitted(run, &in->store->storage, key, p->old, &removed, err))
@@ -376,7 +400,7 @@ static enum status remove_unfinished(struct run *run, const struct prune_input *
 		for (size_t k = 0; k < removed.len; k++)
 			if (!strcmp(removed.item[k].key, key) && removed.item[k].modified.us < p->old.us) {
 				strlist_add(&r->abandoned, key);
-				r->freed += removed.item[k].size;
+				add_freed(r, removed.item[k].size);
 			}
 	}
 	return ST_OK;
@@ -396,7 +420,7 @@ static enum status remove_abandoned(struct run *run, const struct prune_input *i
 		if (retained)
 			continue;
 		strlist_add(&r->abandoned, p->abandoned.item[i]);
-		r->freed += size_of(p, p->abandoned.item[i]);
+		add_freed(r, size_of(p, p->abandoned.item[i]));
 	}
 	if (remove_unfinished(run, in, p, r, err) || lock_still_held(run, in->lock, err) ||
 	    lease_sweep(run, in->store, in->source, p->old, err))
@@ -419,7 +443,7 @@ static enum status remove_hidden(struct run *run, const struct prune_input *in, 
 		strlist_take(&r->notes, xasprintf("old versions stay: %s", error_text(err)));
 		error_release(err);
 	}
-	r->freed += swept.freed;
+	add_freed(r, swept.freed);
 	if (swept.removed)
 		strlist_take(&r->notes, xasprintf("%" PRIu64 " old versions of objects were removed", swept.removed));
 	return ST_OK;
@@ -435,16 +459,16 @@ static void pretend(const struct plan *p, struct prune_result *r)
 		r->removed++;
 		for (size_t k = 0; k < p->parts; k++)
 			if (!strcmp(p->part[k].id, r->backup[i].id) && !p->part[k].manifest)
-				r->freed += p->part[k].size;
+				add_freed(r, p->part[k].size);
 	}
 	for (size_t i = 0; i < p->abandoned.len; i++) {
 		strlist_add(&r->abandoned, p->abandoned.item[i]);
-		r->freed += size_of(p, p->abandoned.item[i]);
+		add_freed(r, size_of(p, p->abandoned.item[i]));
 	}
 	for (size_t i = 0; i < p->unfinished.len; i++)
 		if (p->unfinished.item[i].modified.us < p->old.us) {
 			strlist_add(&r->abandoned, p->unfinished.item[i].key);
-			r->freed += p->unfinished.item[i].size;
+			add_freed(r, p->unfinished.item[i].size);
 		}
 }
 
@@ -469,22 +493,27 @@ static enum status execute(struct run *run, const struct prune_input *in, const 
 	return ST_OK;
 }
 
+/* What was kept is counted only: that can be thousands, each time. */
 static json_t *result_json(const struct prune_result *r)
 {
-	static const char *const words[] = {[PRUNE_KEPT] = "kept", [PRUNE_REMOVED] = "removed", [PRUNE_RETAINED] = "retained",
-					    [PRUNE_PENDING] = "pending"};
+	static const char *const words[] = {[PRUNE_REMOVED] = "removed", [PRUNE_RETAINED] = "retained", [PRUNE_PENDING] = "pending"};
 	json_t *o = json_object(), *backups = json_array();
+	uint64_t kept = 0;
 
 	for (size_t i = 0; i < r->backups; i++) {
+		if (r->backup[i].action == PRUNE_KEPT) {
+			kept++;
+			continue;
+		}
 		json_t *b = json_object();
 
 		js_set_str(b, "id", r->backup[i].id);
 		js_set_str(b, "action", words[r->backup[i].action]);
-		js_set_new(b, "reasons", js_list(&r->backup[i].reasons));
 		js_set_str(b, "until", r->backup[i].until);
 		json_array_append_new(backups, b);
 	}
 	js_set_new(o, "backups", backups);
+	js_set_u64(o, "kept", kept);
 	js_set_new(o, "abandoned", js_list(&r->abandoned));
 	js_set_u64(o, "unreadable", r->unreadable.len);
 	js_set_u64(o, "freed", r->freed);

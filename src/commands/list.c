@@ -2,20 +2,6 @@
 
 #include "core/log.h"
 
-static bool has_tags(const struct strlist *wanted, const struct strlist *has)
-{
-	for (size_t i = 0; i < wanted->len; i++) {
-		bool found = strchr(wanted->item[i], '=') ? strlist_has(has, wanted->item[i]) : false;
-		size_t n = strlen(wanted->item[i]);
-
-		for (size_t k = 0; !strchr(wanted->item[i], '=') && k < has->len; k++)
-			found |= !strncmp(has->item[k], wanted->item[i], n) && (has->item[k][n] == '=' || !has->item[k][n]);
-		if (!found)
-			return false;
-	}
-	return true;
-}
-
 static void put_remarks(const struct catalog_backup *b, struct buf *to)
 {
 	const char *gap = "";
@@ -92,17 +78,14 @@ static json_t *backup_json(const struct catalog_backup *b)
 	return o;
 }
 
-static void add_json(const struct cli *cli, json_t *to, const struct op_list_source *s, const char *store)
+static json_t *source_json(const struct op_list_source *s, const char *store)
 {
-	json_t *o = json_object(), *backups = json_array(), *unreadable = json_array();
+	json_t *o = json_object(), *unreadable = json_array();
 
 	js_set_str(o, "source", s->name);
 	js_set_str(o, "store", store);
 	js_set_str(o, "driver", s->info.driver);
 	js_set_str(o, "identity", s->info.identity);
-	for (size_t i = 0; i < s->catalog.backups; i++)
-		if (has_tags(&cli->f.tags, &s->catalog.backup[i].manifest.tags))
-			json_array_append_new(backups, backup_json(&s->catalog.backup[i]));
 	for (size_t i = 0; i < s->catalog.unreadables; i++) {
 		json_t *u = json_object();
 
@@ -110,26 +93,60 @@ static void add_json(const struct cli *cli, json_t *to, const struct op_list_sou
 		js_set_str(u, "why", s->catalog.unreadable[i].why);
 		json_array_append_new(unreadable, u);
 	}
-	js_set_new(o, "backups", backups);
 	js_set_new(o, "unreadable", unreadable);
-	json_array_append_new(to, o);
+	return o;
 }
 
 struct listing {
 	struct table table;
-	json_t *json;
-	size_t backups, stores_with;
+	json_t *json;           /* of deleted ones */
+	size_t sources;         /* printed as JSON */
+	size_t backups;
 };
+
+/* Each backup goes out as it comes, in a line of its own: thousands of them as a tree are much memory. */
+static void print_source(struct cli *cli, struct listing *l, const struct op_list_source *s, const char *store)
+{
+	CLEANUP(js_decref) json_t *head = source_json(s, store);
+	CLEANUP(buf_release) struct buf b = BUF_INIT;
+	const char *gap = "\n";
+
+	buf_puts(&b, l->sources++ ? ",\n" : "[\n");
+	js_write(head, false, &b);
+	b.len -= strlen("}");
+	buf_puts(&b, ",\"backups\":[");
+	for (size_t i = 0; i < s->catalog.backups; i++) {
+		CLEANUP(js_decref) json_t *one = NULL;
+
+		if (!catalog_tags_match(&s->catalog.backup[i].manifest.tags, &cli->f.tags))
+			continue;
+		one = backup_json(&s->catalog.backup[i]);
+		buf_puts(&b, gap);
+		js_write(one, false, &b);
+		out_text(buf_str(&b));
+		buf_clear(&b);
+		gap = ",\n";
+		l->backups++;
+	}
+	buf_puts(&b, "]}");
+	out_text(buf_str(&b));
+}
+
+static void add_rows(struct cli *cli, struct listing *l, const struct op_list_source *s, const char *store)
+{
+	for (size_t i = 0; i < s->catalog.backups; i++)
+		if (catalog_tags_match(&s->catalog.backup[i].manifest.tags, &cli->f.tags)) {
+			add_backup(cli, &l->table, s, store, &s->catalog.backup[i]);
+			l->backups++;
+		}
+}
 
 static void add_source(struct cli *cli, struct listing *l, const struct op_list_source *s, const char *store)
 {
 	if (cli->f.json)
-		add_json(cli, l->json, s, store);
-	for (size_t i = 0; i < s->catalog.backups; i++)
-		if (has_tags(&cli->f.tags, &s->catalog.backup[i].manifest.tags)) {
-			add_backup(cli, &l->table, s, store, &s->catalog.backup[i]);
-			l->backups++;
-		}
+		print_source(cli, l, s, store);
+	else
+		add_rows(cli, l, s, store);
 	for (size_t i = 0; i < s->catalog.unreadables; i++)
 		log_line(cli->run, LOG_WARN, "%s in store %s cannot be read: %s", s->catalog.unreadable[i].key, store,
 			 s->catalog.unreadable[i].why);
@@ -244,24 +261,22 @@ static enum status run_list(struct cli *cli, struct error *err)
 {
 	static const char *const head[] = {"SOURCE", "STORE", "BACKUP", "AGE",   "TABLES",
 					   "ROWS",   "SIZE",  "STORED", "PROOF", "REMARKS"};
-	struct listing l = {.json = NULL};
+	struct listing l = {.sources = 0};
 	CLEANUP(buf_release) struct buf text = BUF_INIT;
 
 	if (cli->f.deleted)
 		return run_deleted(cli, err);
-	l.json = json_array();
 	table_init(&l.table, ARRAY_LEN(head), head);
 	l.table.right = 1u << 3 | 1u << 4 | 1u << 5 | 1u << 6 | 1u << 7;
 	enum status st = list_all(cli, &l, err);
 
 	if (cli->f.json) {
-		out_json(l.json);
+		out_text(l.sources ? "\n]\n" : "[]\n");
 	} else if (l.backups && !cli->p.quiet) {
 		table_print(&l.table, &text);
 		out_text(buf_str(&text));
 	}
 	table_release(&l.table);
-	json_decref(l.json);
 	if (!st && !l.backups && (cli->f.tags.len || cli->arg.len))
 		return error_set(err, ST_NOT_FOUND, "no backup matches");
 	if (!st && !l.backups && !cli->f.json && !cli->p.quiet)

@@ -50,7 +50,8 @@ static enum status mark_one(struct op_env *env, struct store *s, const struct ma
 
 	switch (q->kind) {
 	case MARK_PIN:
-		return catalog_pin_backup(env->run, s, q->source, &m, err);
+		/* Looked at after it: prune may have chosen the backup before the pin was there. */
+		return catalog_pin_backup(env->run, s, q->source, &m, err) ? err->code : catalog_confirm(env->run, s, q->source, id, err);
 	case MARK_UNPIN:
 		return catalog_unpin_backup(env->run, s, q->source, &m, err);
 	case MARK_ACCEPT:
@@ -76,6 +77,12 @@ static enum status chosen(const struct catalog *c, const struct mark_request *q,
 	return catalog_find(c, &query, index, &passed_over, err);
 }
 
+/* Of those since a time: what there is nothing to say about is passed over. */
+static bool is_meant(const struct catalog_backup *b, enum mark_kind kind)
+{
+	return kind == MARK_UNPIN ? b->pins > 0 : kind == MARK_ACCEPT ? b->suspect : true;
+}
+
 enum status op_mark(struct op_env *env, const struct mark_request *q, struct strlist *ids, struct error *err)
 {
 	CLEANUP(store_release) struct store s = STORE_INIT;
@@ -93,10 +100,11 @@ enum status op_mark(struct op_env *env, const struct mark_request *q, struct str
 		strlist_add(ids, c.backup[index].manifest.id);
 	}
 	for (size_t i = 0; q->since.us && i < c.backups; i++)
-		if (c.backup[i].manifest.started.us >= q->since.us)
+		if (c.backup[i].manifest.started.us >= q->since.us && is_meant(&c.backup[i], q->kind))
 			strlist_add(ids, c.backup[i].manifest.id);
 	if (!ids->len)
-		return error_set(err, ST_NOT_FOUND, "%s has no backup since then", q->source);
+		return error_set(err, ST_NOT_FOUND, "%s has no %sbackup since then", q->source,
+				 q->kind == MARK_UNPIN ? "pinned " : q->kind == MARK_ACCEPT ? "suspect " : "");
 	for (size_t i = 0; i < ids->len; i++)
 		if (mark_one(env, &s, q, who, ids->item[i], err))
 			return error_add(err, "backup %s", ids->item[i]);

@@ -1,6 +1,7 @@
 /* status: the health of every source, judged from the stores alone. */
 #include "ops/internal.h"
 #include "ops/names.h"
+#include "util/sum.h"
 
 const char *health_name(enum health h)
 {
@@ -102,7 +103,7 @@ static void count_backups(struct status_row *row, const struct catalog *c)
 	for (size_t i = 0; i < c->backups; i++) {
 		const struct catalog_backup *b = &c->backup[i];
 
-		row->stored += b->manifest.stored;
+		row->stored = sum_capped(row->stored, b->manifest.stored);
 		row->bad += b->bad;
 		row->suspect += b->suspect && !b->bad;
 		if (b->bad || b->suspect)
@@ -129,7 +130,8 @@ static void judge(struct status_row *row, const struct catalog *c, const struct 
 	if (newest && newest->bad)
 		because(row, row->good ? HEALTH_WARNING : HEALTH_CRITICAL, "the newest backup is bad: %s", newest->bad_because);
 	if (newest && newest->suspect)
-		because(row, HEALTH_WARNING, "the newest backup is suspect: %s", newest->manifest.suspect_because);
+		because(row, HEALTH_WARNING, "the newest backup is suspect: %s",
+			newest->manifest.suspect_because ? newest->manifest.suspect_because : "smaller than before");
 	if (row->unreadable)
 		because(row, HEALTH_WARNING, "%zu manifests cannot be read", row->unreadable);
 	if (row->good)

@@ -60,6 +60,21 @@ def test_a_backup_that_somebody_deleted_is_listed_and_comes_back(versioned_any, 
     assert "shows what there is" in versioned_any.fails(5, "prune", "shop", "--undelete", ids[1]).err
 
 
+@pytest.mark.parametrize("what", ["manifest", "volumes"])
+def test_prune_leaves_alone_what_is_left_of_a_backup_that_can_come_back(versioned, pg15, make_db, what):
+    db = make_db(pg15, TABLE)
+    ids = backup(versioned, pg15, db, 2)
+    for key in versioned.bucket.keys(f"shop/backup/{ids[0]}"):
+        if key.endswith(".json") == (what == "manifest"):
+            versioned.bucket.delete(key)
+    versioned.bucket.age_objects(48, "shop/backup/")
+    done = versioned.ok("prune", "shop", "--keep-last", "1")
+    assert ("deleted by somebody else" in done.out) == (what == "volumes")
+    assert "is back" in versioned.ok("prune", "shop", "--undelete", ids[0]).out
+    assert versioned.backups("shop") == ids
+    versioned.ok("check", "shop", "--backup", ids[0])
+
+
 def test_a_store_of_which_everything_was_deleted_comes_back(versioned, pg15, make_db):
     db = make_db(pg15, TABLE)
     ids = backup(versioned, pg15, db)

@@ -142,6 +142,14 @@ TEST("records are written one after the other, each naming the hash of the one b
 	CHECK_OK(js_parse(second.data, second.len, "record", &root, &err), err);
 	CHECK_STR(json_string_value(json_object_get(json_object_get(root, "previous"), "sha256")),
 		  sha256_hex(sha256_of(first.data, first.len), hex));
+	/* The newest is found, however long ago that was. */
+	CLEANUP(buf_release) struct buf last = BUF_INIT;
+	CLEANUP(js_decref) json_t *late = NULL;
+	fix_move(&f, DURATION_SECONDS(30 * 86400));
+	fix_proof(&f, "check", A, EVIDENCE_GOOD, PROOF_CHECKED);
+	CHECK_OK(storage_get_bytes(&f.run, &f.store.storage, "evidence/shop/20261220T120002Z-check-ab12cd.json", 100000, &last, NULL, &err), err);
+	CHECK_OK(js_parse(last.data, last.len, "record", &late, &err), err);
+	CHECK_STR(json_string_value(json_object_get(json_object_get(late, "previous"), "key")), l.item[2].key);
 	fix_close(&f);
 }
 
@@ -210,10 +218,13 @@ TEST("sources are what has backups or facts, and valid names")
 	fix_put(&f, "evidence/shop/x.json", "{}");
 	fix_put(&f, "drtool/config/x.yaml", "");
 	fix_put(&f, "Photos/backup/x.jpg", "");
+	fix_put(&f, "Photos/\xf4\x8f\xbf\xbf\xf4\x8f\xbf\xbf", ""); /* the last characters that there are */
+	fix_put(&f, "orders0/source.json", "{}");
 	CHECK_OK(catalog_sources(&f.run, &f.store, &names, &err), err);
-	CHECK_INT(names.len, 2);
+	CHECK_INT(names.len, 3);
 	CHECK_STR(names.item[0], "orders");
-	CHECK_STR(names.item[1], "shop");
+	CHECK_STR(names.item[1], "orders0");
+	CHECK_STR(names.item[2], "shop");
 	CHECK(source_name_valid("a.b-c_d0") && !source_name_valid("") && !source_name_valid(".a") && !source_name_valid("a/b") &&
 	      !source_name_valid("evidence") && !source_name_valid("Shop"));
 	fix_close(&f);

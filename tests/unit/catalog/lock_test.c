@@ -1,6 +1,8 @@
 #include "tests/unit/catalog/fixture.h"
 
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -99,6 +101,38 @@ TEST("the lock of a process that is gone is taken over at once")
 	waitpid(pid, NULL, 0);
 	lock_release(&l);
 	fix_close(&f);
+}
+
+/* In a process for which /proc does not show its parent: whether the lock looks like one of a process that is gone. */
+static int looks_gone(struct fix *f)
+{
+	CLEANUP(cstr_release) char *folder = xasprintf("/proc/%d", (int)getppid());
+	CLEANUP(lock_info_release) struct lock_info i = {0};
+	struct error err = ERROR_INIT;
+
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || mount("none", folder, "tmpfs", 0, NULL))
+		return 2;
+	return lock_read(&f->run, &f->store, "shop", "backup", &i, &err) || !i.held || i.same_process_gone;
+}
+
+TEST("the lock of a process that /proc hides is not one of a process that is gone")
+{
+	CLEANUP(lock_release) struct lock *l = NULL;
+	struct error err = ERROR_INIT;
+	struct fix f;
+	int status;
+
+	fix_open(&f, NOW, NULL);
+	CHECK_OK(take(&f, &l, &err), err);
+	pid_t pid = fork();
+	if (!pid)
+		_exit(looks_gone(&f));
+	CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
+	lock_release(&l);
+	fix_close(&f);
+	if (WEXITSTATUS(status) == 2)
+		test_skip("needs the right to mount");
+	CHECK_INT(WEXITSTATUS(status), 0);
 }
 
 TEST("the lock of another machine is stale after five minutes of the store's clock, whatever the clock here says")
