@@ -56,9 +56,13 @@ void catalog_release(struct catalog *c);
 /* Adds those of the ids (ascending) that a pin holds now. */
 enum status catalog_pinned(struct run *run, struct store *s, const char *source, const struct strlist *ids, struct strlist *pinned,
 			   struct error *err) MUST_CHECK;
+struct newest_query {
+	const char *source;
+	const char *identity, *kind; /* NULL: of any */
+};
 /* The manifest of the newest backup that is neither suspect nor known to be bad, without reading all of them. m is released by the
  * caller in every case. ST_NOT_FOUND. */
-enum status catalog_newest_good(struct run *run, struct store *s, const char *source, struct manifest *m, struct error *err) MUST_CHECK;
+enum status catalog_newest_good(struct run *run, struct store *s, const struct newest_query *q, struct manifest *m, struct error *err) MUST_CHECK;
 /* Names of sources in the store. */
 enum status catalog_sources(struct run *run, struct store *s, struct strlist *to, struct error *err) MUST_CHECK;
 

@@ -63,8 +63,13 @@ static enum status known_bad(struct run *run, struct store *s, const char *sourc
 	return ST_OK;
 }
 
-/* good: readable, not suspect or accepted, not known to be bad. */
-static enum status look_at(struct run *run, struct store *s, const char *source, const char *key, struct manifest *m, bool *good,
+static bool is_like(const struct manifest *m, const struct newest_query *q)
+{
+	return (!q->identity || !strcmp(q->identity, m->identity)) && (!q->kind || !strcmp(q->kind, m->kind));
+}
+
+/* good: readable, of the kind asked for, not suspect or accepted, not known to be bad. */
+static enum status look_at(struct run *run, struct store *s, const struct newest_query *q, const char *key, struct manifest *m, bool *good,
 			   struct error *err)
 {
 	CLEANUP(buf_release) struct buf b = BUF_INIT;
@@ -78,26 +83,28 @@ static enum status look_at(struct run *run, struct store *s, const char *source,
 		error_release(err);
 		return ST_OK;
 	}
+	if (!is_like(m, q))
+		return ST_OK;
 	if (m->suspect) {
 		CLEANUP(cstr_release) char *name = xasprintf("%s.json", m->id);
-		CLEANUP(cstr_release) char *accept = catalog_key(source, "accept", name);
+		CLEANUP(cstr_release) char *accept = catalog_key(q->source, "accept", name);
 		enum status st = storage_stat(run, &s->storage, accept, &o, err);
 
 		error_release(err);
 		if (st)
 			return st == ST_NOT_FOUND ? ST_OK : error_set(err, st, "cannot look at %s", accept);
 	}
-	if (known_bad(run, s, source, m->id, &bad, err))
+	if (known_bad(run, s, q->source, m->id, &bad, err))
 		return err->code;
 	*good = !bad;
 	return ST_OK;
 }
 
-static enum status newest_after(struct run *run, struct store *s, const char *source, const char *after, struct manifest *m, bool *found,
-				struct error *err)
+static enum status newest_after(struct run *run, struct store *s, const struct newest_query *q, const char *after, struct manifest *m,
+				bool *found, struct error *err)
 {
 	CLEANUP(storage_objects_release) struct storage_objects l = STORAGE_OBJECTS_INIT;
-	CLEANUP(cstr_release) char *folder = catalog_key(source, "backup", "");
+	CLEANUP(cstr_release) char *folder = catalog_key(q->source, "backup", "");
 
 	if (storage_list(run, &s->storage, folder, after, &l, err))
 		return err->code;
@@ -107,20 +114,20 @@ static enum status newest_after(struct run *run, struct store *s, const char *so
 		if (!backup_id_valid(id) || strcmp(l.item[i].key + strlen(folder) + BACKUP_ID_LEN, ".json"))
 			continue;
 		manifest_release(m);
-		if (look_at(run, s, source, l.item[i].key, m, found, err))
+		if (look_at(run, s, q, l.item[i].key, m, found, err))
 			return err->code;
 	}
 	return ST_OK;
 }
 
-enum status catalog_newest_good(struct run *run, struct store *s, const char *source, struct manifest *m, struct error *err)
+enum status catalog_newest_good(struct run *run, struct store *s, const struct newest_query *q, struct manifest *m, struct error *err)
 {
 	char time[INSTANT_TEXT];
 	struct instant recent = instant_add(run_now(run), (struct duration){-RECENT.us});
-	CLEANUP(cstr_release) char *after = catalog_key(source, "backup", instant_compact(recent, time));
+	CLEANUP(cstr_release) char *after = catalog_key(q->source, "backup", instant_compact(recent, time));
 	bool found = false;
 
-	if (newest_after(run, s, source, after, m, &found, err) || (!found && newest_after(run, s, source, NULL, m, &found, err)))
+	if (newest_after(run, s, q, after, m, &found, err) || (!found && newest_after(run, s, q, NULL, m, &found, err)))
 		return err->code;
-	return found ? ST_OK : error_set(err, ST_NOT_FOUND, "store %s has no good backup of %s", s->name, source);
+	return found ? ST_OK : error_set(err, ST_NOT_FOUND, "store %s has no good backup of %s", s->name, q->source);
 }

@@ -282,39 +282,24 @@ static void total(struct backing_up *b)
 	notes_copy(b->env->notes, &m->notes);
 }
 
-static const struct catalog_backup *last_good(const struct catalog *c, const struct manifest *m)
-{
-	const struct catalog_backup *last = NULL;
-
-	for (size_t i = 0; i < c->backups; i++) {
-		const struct catalog_backup *k = &c->backup[i];
-
-		if (!k->bad && !k->suspect && !strcmp(k->manifest.identity, m->identity) && !strcmp(k->manifest.kind, m->kind))
-			last = k;
-	}
-	return last;
-}
-
 /* Against the newest good backup of the first store that has one. */
 static void judge(struct backing_up *b)
 {
 	struct manifest *m = &b->r->manifest;
-	bool judged = false;
+	const struct newest_query q = {.source = m->source, .identity = m->identity, .kind = m->kind};
 
-	for (size_t i = 0; i < b->write.stores.opened && !judged; i++) {
-		CLEANUP(catalog_release) struct catalog c = CATALOG_INIT;
+	for (size_t i = 0; i < b->write.stores.opened; i++) {
+		CLEANUP(manifest_release) struct manifest last = MANIFEST_INIT;
 		CLEANUP(error_release) struct error e = ERROR_INIT;
 		struct store *store = b->write.stores.open[i];
 
-		if (catalog_read(&b->run, store, m->source, &c, &e)) {
-			notes_add(b->env->notes, "store %s: not compared with its last backup: %s", store->name, error_text(&e));
-			continue;
+		if (!catalog_newest_good(&b->run, store, &q, &last, &e)) {
+			m->suspect_because = retention_suspect(m, &last, (unsigned)b->q->source->s.shrink_limit);
+			m->suspect = m->suspect_because != NULL;
+			return;
 		}
-		const struct catalog_backup *last = last_good(&c, m);
-
-		judged = last != NULL;
-		m->suspect_because = last ? retention_suspect(m, &last->manifest, (unsigned)b->q->source->s.shrink_limit) : NULL;
-		m->suspect = m->suspect_because != NULL;
+		if (e.code != ST_NOT_FOUND)
+			notes_add(b->env->notes, "store %s: not compared with its last backup: %s", store->name, error_text(&e));
 	}
 }
 

@@ -65,7 +65,7 @@ static enum status gather(struct op_env *env, struct recovery *r, struct error *
 		struct recoverable *one = &r->item[r->n++];
 
 		one->name = xstrdup(names.item[i]);
-		if (catalog_newest_good(env->run, r->store, one->name, &one->manifest, err)) {
+		if (catalog_newest_good(env->run, r->store, &(struct newest_query){.source = one->name}, &one->manifest, err)) {
 			if (err->code != ST_NOT_FOUND)
 				return err->code;
 			error_release(err);

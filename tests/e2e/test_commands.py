@@ -311,6 +311,15 @@ def test_prune_obeys_pins_and_tags_until_they_end(drtool, shop):
     assert drtool.backups("shop") == [ids[3]]
 
 
+def test_unpin_since_passes_over_what_has_no_pin(drtool, shop):
+    ids = make_history(drtool, 3)
+    drtool.ok("pin", "shop", "--backup", ids[2], "--because", "audit")
+    done = drtool.ok("unpin", "shop", "--since", "2000-01-01", "--because", "audit is over")
+    assert ids[2] in done.out and ids[0] not in done.out
+    assert "no pinned backup" in drtool.fails(5, "unpin", "shop", "--since", "2000-01-01", "--because", "again").err
+    assert "no suspect backup" in drtool.fails(5, "accept", "shop", "--since", "2000-01-01", "--because", "x").err
+
+
 def test_a_pin_that_is_set_while_a_prune_runs_still_holds(drtool, shop):
     ids = make_history(drtool, 3)
     process = drtool.start("prune", "shop", "--keep-last", "1", fail="prune.manifest.deleted:1:delay=3000")
@@ -319,6 +328,14 @@ def test_a_pin_that_is_set_while_a_prune_runs_still_holds(drtool, shop):
     code, text = fault.end(process)
     assert code == 0 and "pinned" in text, text
     assert drtool.backups("shop") == ids[1:]
+
+
+def test_a_pin_on_a_backup_that_goes_meanwhile_is_no_success(drtool, shop):
+    ids = make_history(drtool, 2)
+    process = drtool.start("pin", "shop", "--backup", ids[0], "--because", "audit", fail="pin.put.before:1:delay=3000")
+    drtool.ok("prune", "shop", "--keep-last", "1")
+    code, text = fault.end(process)
+    assert code == 5 and "pinned" not in text, text
 
 
 def test_a_pin_ends_by_itself(drtool, shop):

@@ -63,6 +63,29 @@ TEST("a second look reads nothing but listings, and says the same")
 	fix_close(&f);
 }
 
+TEST("many large records are read in windows, each record whole")
+{
+	CLEANUP(catalog_release) struct catalog c = CATALOG_INIT;
+	CLEANUP(buf_release) struct buf b = BUF_INIT;
+	struct fix f;
+
+	open_cached(&f, NULL);
+	fix_backup(&f, &(struct made){.id = FIRST, .rows = 10, .raw = 1000});
+	buf_puts(&b, "{\"kind\": \"check\", \"backup\": \"" FIRST "\", \"outcome\": \"good\", \"level\": \"checked\", \"detail\": {\"text\": \"");
+	for (int i = 0; i < 3 * 1024 * 1024 / 16; i++)
+		buf_puts(&b, "sixteen letters ");
+	buf_puts(&b, "\"}}");
+	for (int i = 0; i < 8; i++) {
+		CLEANUP(cstr_release) char *key = xasprintf("evidence/shop/20261118T03000%dZ-check-0000.json", i);
+
+		fix_put(&f, key, buf_str(&b));
+	}
+	fix_proof(&f, "check", FIRST, EVIDENCE_BAD, PROOF_STORED);
+	look(&f, &c);
+	CHECK(c.backups == 1 && c.backup[0].bad);
+	fix_close(&f);
+}
+
 TEST("a copy is private to its owner")
 {
 	CLEANUP(cstr_release) char *path = NULL;

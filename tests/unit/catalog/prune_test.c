@@ -74,6 +74,34 @@ TEST("prune removes what no rule keeps, manifest and archive, and writes a recor
 	CHECK(fix_has(&f, FOLDER C ".json") && fix_has(&f, FOLDER C ".tar.gz") && fix_has(&f, FOLDER D ".tar.gz") &&
 	      fix_has(&f, FOLDER "notes.txt"));
 	CHECK_INT(records(&f), 1);
+	/* The record names what went, and counts what stayed. */
+	CLEANUP(storage_objects_release) struct storage_objects l = STORAGE_OBJECTS_INIT;
+	CLEANUP(buf_release) struct buf b = BUF_INIT;
+	CLEANUP(js_decref) json_t *record = NULL;
+	CHECK_OK(storage_list(&f.run, &f.store.storage, "evidence/shop/", NULL, &l, &err), err);
+	CHECK_OK(storage_get_bytes(&f.run, &f.store.storage, l.item[0].key, 100000, &b, NULL, &err), err);
+	CHECK_OK(js_parse(b.data, b.len, "record", &record, &err), err);
+	const json_t *detail = json_object_get(record, "detail");
+	CHECK_INT(json_array_size(json_object_get(detail, "backups")), 2);
+	CHECK_INT(json_integer_value(json_object_get(detail, "kept")), 2);
+	fix_close(&f);
+}
+
+TEST("a dry run leaves out what the holder of the lock may be writing")
+{
+	CLEANUP(prune_result_release) struct prune_result r = PRUNE_RESULT_INIT, free_r = PRUNE_RESULT_INIT;
+	struct error err = ERROR_INIT;
+	struct fix f;
+
+	fix_open(&f, "2030-01-01T00:00:00Z", NULL);
+	four(&f);
+	fix_put(&f, FOLDER "20261110T020000Z-1111.tar.gz", "being written");
+	CLEANUP(lock_release) struct lock *l = lock(&f);
+	CHECK_OK(prune(&f, &last_two, true, &r, &err), err);
+	CHECK_INT(r.abandoned.len, 0);
+	lock_release(&l);
+	CHECK_OK(prune(&f, &last_two, true, &free_r, &err), err);
+	CHECK_INT(free_r.abandoned.len, 1);
 	fix_close(&f);
 }
 
