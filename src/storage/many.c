@@ -90,9 +90,12 @@ enum status storage_undelete(struct run *run, struct storage *s, const char *key
 		newest++;
 	if (newest == all.len || strcmp(all.item[newest].key, key))
 		return error_set(err, ST_NOT_FOUND, "%s: no version of it is left", key);
-	for (size_t i = mine; i < newest; i++)
-		if (s->ops->version_delete(run, s->priv, key, all.item[i].id, err) && err->code != ST_NOT_FOUND)
-			return err->code;
-	error_release(err);
+	for (size_t i = mine; i < newest; i++) {
+		if (s->ops->version_delete(run, s->priv, key, all.item[i].id, err)) {
+			if (err->code != ST_NOT_FOUND)
+				return err->code;
+			error_release(err);
+		}
+	}
 	return ST_OK;
 }

@@ -61,7 +61,8 @@ static void serve_one(struct http_stub *s, int fd)
 
 	if (!status)
 		return;
-	buf_printf(&answer, "HTTP/1.1 %d Something\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s", status, body.len, buf_str(&body));
+	buf_printf(&answer, "HTTP/1.1 %d Something\r\nContent-Length: %zu\r\nConnection: close\r\n%s\r\n%s", status,
+		   body.len, s->headers ? s->headers : "", buf_str(&body));
 	for (size_t done = 0; done < answer.len;) {
 		ssize_t n = send(fd, answer.data + done, answer.len - done, MSG_NOSIGNAL);
 

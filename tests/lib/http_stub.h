@@ -17,6 +17,7 @@ struct http_stub {
 	/* In the stub's thread. Fills the body and returns the status; 0 closes without an answer. */
 	int (*answer)(void *ctx, const struct http_stub_call *call, struct buf *body);
 	void *ctx;
+	const char *headers; /* lines of the answers beside Content-Length, each with "\r\n"; set by answer; NULL: none */
 	unsigned port;     /* on 127.0.0.1 */
 	atomic_uint calls; /* so far */
 	int listener;

@@ -84,7 +84,8 @@ static void keep_text(char **to, const char *text)
 	*to = xstrdup(text);
 }
 
-static void one_refused(struct outcome *o)
+/* What nobody asked for, or what cannot be told from the rest, is a refusal of the whole. */
+static enum status one_refused(const struct outcome *o, struct error *whole)
 {
 	const char *prefix = o->s->place.prefix, *code = o->code ? o->code : "";
 	const char *key = o->key && !strncmp(o->key, prefix, strlen(prefix)) ? o->key + strlen(prefix) : "";
@@ -95,15 +96,16 @@ static void one_refused(struct outcome *o)
 		if (strcmp(o->item[i].key, key) || (o->item[i].version && o->version && *o->version && strcmp(o->item[i].version, o->version)))
 			continue;
 		if (!strcmp(code, "NoSuchKey") || !strcmp(code, "NoSuchVersion"))
-			return;
+			return ST_OK;
 		if (!err->code)
 			error_set(err, !strcmp(code, "AccessDenied") || strstr(code, "Lock") ? ST_DENIED : ST_IO, "%s: cannot delete: %s (%s)",
 				  key, o->message ? o->message : "the store refuses", code);
-		return;
+		return ST_OK;
 	}
+	return error_set(whole, ST_IO, "cannot delete: %s (%s)", o->message ? o->message : "the store refuses some of it", code);
 }
 
-static enum status on_result(void *ctx, const char *path, const char *text, struct error *err UNUSED)
+static enum status on_result(void *ctx, const char *path, const char *text, struct error *err)
 {
 	struct outcome *o = ctx;
 
@@ -116,13 +118,13 @@ static enum status on_result(void *ctx, const char *path, const char *text, stru
 	else if (!strcmp(path, "Error/Message"))
 		keep_text(&o->message, text);
 	else if (!strcmp(path, "Error")) {
-		one_refused(o);
+		one_refused(o, err);
 		cstr_release(&o->key);
 		cstr_release(&o->version);
 		cstr_release(&o->code);
 		cstr_release(&o->message);
 	}
-	return ST_OK;
+	return err->code;
 }
 
 /* At most STORAGE_DELETE_BATCH in one request. */
@@ -162,12 +164,15 @@ static enum status delete_batch(struct run *run, struct s3 *s, struct doomed *it
 				     .body = body.data, .n = body.len, .sha = &sha, .max = ANSWER_MAX};
 	if (s3_send(run, s, &q, &a, err))
 		return err->code;
-	enum status st = a.body.len ? s3_xml_read(a.body.data, a.body.len, "Delete", on_result, &o, err) : ST_OK;
+	if (s3_xml_read(buf_str(&a.body), a.body.len, "Delete", on_result, &o, err) == ST_BAD) {
+		err->code = ST_IO; /* no word about a backup */
+		error_add(err, "cannot tell what was deleted");
+	}
 	free(o.key);
 	free(o.version);
 	free(o.code);
 	free(o.message);
-	return st;
+	return err->code;
 }
 
 /* What a key's versions are found below: the beginning that all keys share. */

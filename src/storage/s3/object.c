@@ -2,29 +2,27 @@
 #include "storage/s3/internal.h"
 
 #define WHOLE_TRIES 4
+#define GET_TRIES 3
+#define HEAD_TRIES 3
 
-/* HEAD answers say no more than a number: whether it is the bucket that is not there, and why something is refused, is asked again in a way that has
- * a body. err holds the failure and is replaced where more is known. */
-static enum status explain(struct run *run, struct s3 *s, const char *key, struct error *err)
+/* HEAD answers say no more than a number, which a gateway without a server behind it gives too: whether the object, the bucket or only the store is not
+ * there, and why something is refused, is asked again in a way that has a body. err holds the failure and is replaced where more is known; *there: the
+ * object can be read, whatever HEAD said. */
+static enum status explain(struct run *run, struct s3 *s, const char *key, bool *there, struct error *err)
 {
 	CLEANUP(http_answer_release) struct http_answer a = HTTP_ANSWER_INIT;
-	CLEANUP(http_headers_release) struct http_headers range = HTTP_HEADERS_INIT;
+	CLEANUP(http_headers_release) struct http_headers headers = HTTP_HEADERS_INIT;
 	CLEANUP(error_release) struct error more = ERROR_INIT;
-	const struct s3_param one[] = {{"list-type", "2"}, {"max-keys", "1"}, {"prefix", s->place.prefix}};
-	struct s3_request q = {.method = "GET", .doing = "read"};
+	const struct s3_request q = {.method = "GET", .doing = "read", .key = key, .headers = &headers};
 
-	if (err->code == ST_NOT_FOUND && !atomic_load(&s->bucket_seen)) {
-		q.param = one;
-		q.params = ARRAY_LEN(one);
-	} else if (err->code == ST_DENIED || err->code == ST_IO) {
-		http_headers_add(&range, "Range", "bytes=0-0");
-		q.key = key;
-		q.headers = &range;
-	} else {
+	if (err->code != ST_NOT_FOUND && err->code != ST_DENIED && err->code != ST_IO)
 		return err->code;
-	}
-	/* A refused listing proves that there is a bucket, and so does an object that is not there. */
-	if (!s3_send(run, s, &q, &a, &more) || (q.params && more.code == ST_DENIED) || more.code == ST_NOT_FOUND)
+	http_headers_add(&headers, "Range", "bytes=0-0");
+	/* 416: it has no byte. */
+	*there = !s3_send(run, s, &q, &a, &more) || a.status == 416;
+	if (*there && err->code == ST_NOT_FOUND)
+		error_set(err, ST_UNREACHABLE, "%s: the store says that it does not exist, and gives its bytes", key);
+	if (*there)
 		return err->code;
 	error_release(err);
 	return error_move(err, &more);
@@ -55,9 +53,17 @@ enum status s3_head(struct run *run, struct s3 *s, const char *key, const char *
 				     .headers = &mode};
 
 	http_headers_add(&mode, "x-amz-checksum-mode", "ENABLED");
-	if (s3_send(run, s, &q, a, err))
-		return version ? err->code : explain(run, s, key, err);
-	return object_of(a, key, o, err);
+	for (int i = 0; i < HEAD_TRIES; i++) {
+		bool there = false;
+
+		error_release(err);
+		if (!s3_send(run, s, &q, a, err))
+			return object_of(a, key, o, err);
+		/* What was made meanwhile is there when it is asked for again. */
+		if (version || explain(run, s, key, &there, err) != ST_UNREACHABLE || !there)
+			return err->code;
+	}
+	return err->code;
 }
 
 enum status s3_stat(struct run *run, void *priv, const char *key, struct storage_object *o, struct error *err)
@@ -82,43 +88,93 @@ static enum status get_odd(struct run *run, struct s3 *s, const char *key, uint6
 	return offset > o.size || n > o.size - offset ? too_short(key, offset, n, err) : ST_OK;
 }
 
-enum status s3_get(struct run *run, void *priv, const char *key, uint64_t offset, void *to, size_t n, struct error *err)
+/* What is behind the '/' of Content-Range, or the length where there is none; UINT64_MAX: it is not said. */
+static uint64_t total_of(const struct http_answer *a)
+{
+	const char *range = http_headers_get(&a->headers, "content-range"), *slash = range ? strchr(range, '/') : NULL;
+	const char *text = slash ? slash + 1 : a->status == 206 ? NULL : http_headers_get(&a->headers, "content-length");
+	char *end = NULL;
+
+	if (!text || *text < '0' || *text > '9')
+		return UINT64_MAX;
+	uint64_t n = strtoull(text, &end, 10);
+	return *end ? UINT64_MAX : n;
+}
+
+/* Only what the store itself says about the object's size makes it too short. err->retry: another try may have it. */
+static enum status get_once(struct run *run, struct s3 *s, const struct s3_request *q, uint64_t offset, struct error *err)
 {
 	CLEANUP(http_answer_release) struct http_answer a = HTTP_ANSWER_INIT;
+	CLEANUP(cstr_release) char *begin = xasprintf("bytes %" PRIu64 "-", offset);
+	uint64_t end = offset + q->to_len;
+
+	if (s3_send(run, s, q, &a, err)) {
+		if (a.status == 416)
+			return too_short(q->key, offset, q->to_len, err);
+		if (err->code != ST_BAD)
+			return err->code;
+		err->code = ST_IO; /* more bytes than were asked for, or none of HTTP: nothing is known of the object */
+		return error_add(err, "%s", q->key);
+	}
+	const char *part = http_headers_get(&a.headers, "content-range");
+	if (a.status == 206 ? !part || strncmp(part, begin, strlen(begin)) : offset != 0)
+		return error_set(err, ST_IO, "%s: the store answers with another range than was asked for", q->key);
+	if (a.got == q->to_len)
+		return ST_OK;
+	if (http_headers_get(&a.headers, "etag") && total_of(&a) < end)
+		return too_short(q->key, offset, q->to_len, err);
+	error_set(err, ST_IO, "%s: %zu bytes came for the %zu at %" PRIu64 " that were asked for", q->key, a.got, q->to_len, offset);
+	err->retry = true;
+	return err->code;
+}
+
+enum status s3_get(struct run *run, void *priv, const char *key, uint64_t offset, void *to, size_t n, struct error *err)
+{
 	CLEANUP(http_headers_release) struct http_headers range = HTTP_HEADERS_INIT;
 	const struct s3_request q = {.method = "GET", .doing = "read", .key = key, .headers = &range, .to = to, .to_len = n};
 
 	if (!n || offset > INT64_MAX - n)
 		return get_odd(run, priv, key, offset, n, err);
 	http_headers_add(&range, "Range", "bytes=%" PRIu64 "-%" PRIu64, offset, offset + n - 1);
-	if (s3_send(run, priv, &q, &a, err))
-		return a.status == 416 ? too_short(key, offset, n, err) : err->code;
-	const char *part = http_headers_get(&a.headers, "content-range");
-	CLEANUP(cstr_release) char *begin = xasprintf("bytes %" PRIu64 "-", offset);
-	if (a.status == 206 ? !part || strncmp(part, begin, strlen(begin)) : offset != 0)
-		return error_set(err, ST_IO, "%s: the store answers with another range than was asked for", key);
-	return a.got == n ? ST_OK : too_short(key, offset, n, err);
+	for (int i = 0; i < GET_TRIES; i++) {
+		error_release(err);
+		if (get_once(run, priv, &q, offset, err) != ST_IO || !err->retry)
+			return err->code;
+	}
+	return err->code;
 }
 
-/* What a whole object is compared by: SHA-256 where the store has it, else its ETag where that is an MD5. *known: there was something to compare. */
-static bool whole_is_right(const struct http_answer *a, const char *token, bool *known)
+enum likeness { NOT_COMPARABLE, RIGHT, WRONG, PERHAPS_WRONG };
+
+/* What a whole object is compared by: SHA-256 where the store has it, else its ETag, which is an MD5 in most stores but not in all: then PERHAPS_WRONG. */
+static enum likeness compare(const struct http_answer *a, const char *token)
 {
 	const struct sha256 sha = sha256_of(buf_str(&a->body), a->body.len);
 	CLEANUP(buf_release) struct buf hex = BUF_INIT;
 	unsigned char md5[16];
 	bool same;
 
-	*known = true;
 	if (s3_checksum(a, &sha, &same))
-		return same;
+		return same ? RIGHT : WRONG;
 	const char *sse = http_headers_get(&a->headers, "x-amz-server-side-encryption");
-	if (strlen(token) != 32 || (sse && !strncmp(sse, "aws:", 4))) {
-		*known = false;
-		return true;
-	}
+	if (strlen(token) != 32 || (sse && !strncmp(sse, "aws:", 4)))
+		return NOT_COMPARABLE;
 	s3_md5(buf_str(&a->body), a->body.len, md5);
 	buf_hex(&hex, md5, sizeof md5);
-	return !strcmp(hex.data, token);
+	return !strcmp(hex.data, token) ? RIGHT : PERHAPS_WRONG;
+}
+
+/* A failure of s3_send for a whole object. */
+static enum status whole_failed(const struct http_answer *a, const char *key, size_t max, struct error *err)
+{
+	uint64_t total = total_of(a);
+
+	if (err->code != ST_BAD)
+		return err->code;
+	if (a->status == 200 && http_headers_get(&a->headers, "etag") && total != UINT64_MAX && total > max)
+		return error_add(err, "%s: has more than %zu bytes", key, max);
+	err->code = ST_IO;
+	return error_add(err, "%s", key);
 }
 
 enum status s3_get_whole(struct run *run, void *priv, const char *key, size_t max, struct buf *to, struct storage_object *o,
@@ -127,25 +183,30 @@ enum status s3_get_whole(struct run *run, void *priv, const char *key, size_t ma
 	CLEANUP(http_headers_release) struct http_headers mode = HTTP_HEADERS_INIT;
 	const struct s3_request q = {.method = "GET", .doing = "read", .key = key, .headers = &mode, .max = max ? max : 1};
 	struct hash128 last = {0};
+	bool again = false;
 
 	http_headers_add(&mode, "x-amz-checksum-mode", "ENABLED");
 	for (int i = 0; i < WHOLE_TRIES; i++) {
 		CLEANUP(http_answer_release) struct http_answer a = HTTP_ANSWER_INIT;
-		bool known;
 
 		if (s3_send(run, priv, &q, &a, err))
-			return err->code == ST_BAD ? error_add(err, "%s: has more than %zu bytes", key, max) : err->code;
+			return whole_failed(&a, key, max, err);
 		if (object_of(&a, key, o, err))
 			return err->code;
-		bool right = whole_is_right(&a, o->token, &known) && a.body.len == o->size && a.body.len <= max;
+		enum likeness l = compare(&a, o->token);
 		struct hash128 now = xxh128(buf_str(&a.body), a.body.len);
+		bool whole = a.body.len == o->size && a.body.len <= max;
+
+		again = whole && i && hash128_equal(now, last);
 		/* An ETag need not be an MD5: the same bytes twice are what is there. */
-		if (right || (i && a.body.len == o->size && hash128_equal(now, last))) {
+		if (whole && (l == RIGHT || l == NOT_COMPARABLE || (l == PERHAPS_WRONG && again))) {
 			buf_clear(to);
 			buf_put(to, buf_str(&a.body), a.body.len);
 			return ST_OK;
 		}
 		last = now;
 	}
-	return error_set(err, ST_BAD, "%s: arrives with other bytes each time it is read", key);
+	if (again)
+		return error_set(err, ST_BAD, "%s: its bytes are not those that the store keeps the SHA-256 of", key);
+	return error_set(err, ST_IO, "%s: arrives with other bytes each time it is read", key);
 }

@@ -107,6 +107,11 @@ enum status s3_put_open(struct run *run, void *priv, const struct put_spec *spec
 	p->s = priv;
 	p->run = *run;
 	p->run.cancel = cancel_new(run->cancel);
+	if (spec->expected_size > (uint64_t)S3_PART * S3_PARTS_MAX) {
+		error_set(err, ST_UNSUPPORTED, "%s: %" PRIu64 " bytes are more than an object in S3 can have in %u parts", spec->key,
+			  spec->expected_size, S3_PARTS_MAX);
+		return error_hint(err, "Make the backup again with a smaller volume_size, and copy that.");
+	}
 	p->facts = (struct s3_put_facts){.key = xstrdup(spec->key), .condition = spec->condition, .retain = spec->retain,
 					 .bulk = spec->bulk, .alive = spec->alive, .alive_ctx = spec->alive_ctx,
 					 .token = spec->condition == PUT_MATCHES ? xstrdup(spec->token) : NULL};

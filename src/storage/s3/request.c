@@ -194,13 +194,16 @@ static enum status judge(struct attempt *t, const struct s3_keys *used, struct e
 	if (*f.code)
 		error_set(err, code, "%s: cannot %s: %s (%s, HTTP %d)", about, t->q->doing, *f.message ? f.message : "the store refuses",
 			  f.code, a->status);
+	else if (code == ST_NOT_FOUND && strcmp(t->q->method, "HEAD")) /* S3 says what is not there; whoever else answers knows nothing of it */
+		error_set(err, ST_UNREACHABLE, "%s: cannot %s: HTTP %d without a word of S3: what answers is not the store", about, t->q->doing,
+			  a->status);
 	else if (code == ST_NOT_FOUND)
 		error_set(err, code, "%s: does not exist", about);
 	else
 		error_set(err, code, "%s: cannot %s: HTTP %d", about, t->q->doing, a->status);
 	if (m == M_DAMAGED)
 		retry = ++t->damaged < TRIES_OF_BAD_BYTES;
-	err->retry = retry;
+	err->retry = retry || err->code == ST_UNREACHABLE;
 	error_native(err, native);
 	if (!strcmp(f.code, "InvalidObjectState"))
 		error_hint(err, "It lies in a storage class that is not read at once; have the store bring it back first.");
