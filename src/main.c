@@ -91,5 +91,11 @@ int main(int argc, char **argv)
 	struct run run = RUN_INIT;
 
 	run.cancel = cancel;
-	return cli_main(&run, argc, argv);
+	int code = cli_main(&run, argc, argv);
+
+	if (threads_left_behind()) {
+		fflush(NULL);
+		_exit(code);
+	}
+	return code;
 }

@@ -270,15 +270,21 @@ static void holder_unref(struct holder *h)
 	free(h);
 }
 
-/* Not under the cancel token of the heartbeat, nor that of the owner's run: a cancelled backup releases its lock too. */
+/* Not under the cancel token of the heartbeat, nor that of the owner's run: a cancelled backup releases its lock too. A heartbeat that was cut by that
+ * may have been written, so that the token is an old one. */
 static void write_released(struct holder *h)
 {
 	struct run base = {.clock = h->run.clock}, run = run_within(&base, RELEASE_TIME);
 	const struct put_spec spec = {.key = h->key, .condition = PUT_MATCHES, .token = h->token};
-	struct error ignored = ERROR_INIT;
+	struct error ignored = ERROR_INIT, unread = ERROR_INIT;
 
 	js_set_str(h->content, "state", "released");
-	if (put_content(&run, h, &spec, &ignored) || (h->remove && storage_delete(&run, &h->storage, h->key, NULL, &ignored)))
+	if (put_content(&run, h, &spec, &ignored) == ST_PRECONDITION && still_ours(&run, h, &unread)) {
+		error_release(&ignored);
+		put_content(&run, h, &spec, &ignored);
+	}
+	error_release(&unread);
+	if (ignored.code || (h->remove && storage_delete(&run, &h->storage, h->key, NULL, &ignored)))
 		error_release(&ignored);
 }
 
@@ -421,7 +427,7 @@ void holder_release(struct holder **holder, bool remove)
 		thread_join(&h->thread);
 	} else {
 		h->owner->stuck = true; /* nobody may close what the thread is in */
-		pthread_detach(h->thread.id);
+		thread_leave_behind(&h->thread);
 	}
 	holder_unref(h);
 }

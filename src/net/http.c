@@ -160,6 +160,7 @@ static enum status drive(struct http_exchange *x, struct error *err)
 	struct instant end = x->q->time.us > 0 ? instant_add(run_mono(x->run), x->q->time) : INSTANT_NONE;
 	int running = 1;
 
+	x->told = run_mono(x->run);
 	for (;;) {
 		CURLMcode m = curl_multi_perform(x->link->multi, &running);
 
@@ -168,6 +169,8 @@ static enum status drive(struct http_exchange *x, struct error *err)
 		struct duration d = patience(x, end, err);
 		if (err->code)
 			return err->code;
+		if (x->q->patient && x->connected)
+			http_alive(x);
 		if (!m)
 			m = curl_multi_poll(x->link->multi, &cancel, cancel.fd >= 0, (int)(d.us / 1000) + 1, NULL);
 		if (m)

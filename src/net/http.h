@@ -55,6 +55,11 @@ struct http_request {
 	 * HTTP_BODY_MAX). More is ST_BAD. Of any other answer HTTP_BODY_MAX bytes are kept in answer.body and the rest is dropped. */
 	void *to;
 	size_t to_len, max;
+	/* Called about once a second while the body is taken, in a request that takes longer; patient: also while the answer is waited for. NULL: nobody
+	 * asks. */
+	void (*alive)(void *ctx);
+	void *alive_ctx;
+	bool patient;
 };
 #define HTTP_BODY_MAX ((size_t)1 << 20)
 #define HTTP_HEADERS_MAX ((size_t)64 << 10)

@@ -28,6 +28,7 @@ struct http_exchange {
 	enum tls_mode tls;
 	size_t body_at, header_bytes;
 	struct instant moved;     /* when the last byte went either way */
+	struct instant told;      /* when q->alive was called, or could have been first */
 	bool connected;
 	bool headers_end;         /* the line after the last header came */
 	bool too_long;            /* more came than was asked for */
@@ -39,6 +40,8 @@ struct http_exchange {
 void http_headers_add_line(struct http_headers *h, const char *line, size_t n);
 /* All options of the request. */
 enum status http_prepare(struct http_exchange *x, struct error *err) MUST_CHECK;
+/* Calls q->alive where it is time. */
+void http_alive(struct http_exchange *x);
 /* For CURLOPT_SSL_CTX_FUNCTION: what the check of the certificate finds goes to *verdict. */
 CURLcode http_watch_handshake(CURL *easy, void *ssl_ctx, void *verdict);
 /* What a failure of curl means. */

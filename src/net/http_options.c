@@ -5,10 +5,21 @@
 
 #define CONNECT DURATION_SECONDS(30)
 #define BUFFER (128L << 10)
+#define ALIVE DURATION_SECONDS(1)
 
 /* ---- callbacks ---- */
 
 static void note_move(struct http_exchange *x) { x->moved = run_mono(x->run); }
+
+void http_alive(struct http_exchange *x)
+{
+	struct instant now = run_mono(x->run);
+
+	if (!x->q->alive || instant_diff(now, x->told).us < ALIVE.us)
+		return;
+	x->told = now;
+	x->q->alive(x->q->alive_ctx);
+}
 
 /* The connection stands; from here on the server may get what is sent. Called anew where a kept connection was dead. */
 static int begin(void *ctx, char *ip UNUSED, char *local UNUSED, int port UNUSED, int local_port UNUSED)
@@ -30,6 +41,8 @@ static size_t give_body(char *to, size_t size, size_t n, void *ctx)
 		memcpy(to, (const char *)x->q->body + x->body_at, part);
 	x->body_at += part;
 	note_move(x);
+	if (part)
+		http_alive(x);
 	return part;
 }
 

@@ -16,6 +16,7 @@
  *          flip                        get: one bit in the middle of what was read is other; write: of what is stored
  *          short                       get: ST_BAD, as if the object were cut there; write: the rest is silently dropped
  *          kill                        SIGKILL of the process
+ *          lost                        finish: the object is there, and the answer that says so is lost
  *          none                        caps: the store has no conditions, says so, and takes no heed of them (whatever WHEN is)
  * once     only that call; default: from then on
  *
@@ -32,7 +33,7 @@
 enum op { OP_OPEN, OP_WRITE, OP_FINISH, OP_GET, OP_STAT, OP_LIST, OP_DELETE, OP_UNCOMMITTED, OP_SPACE, OP_CAPS, OPS };
 static const char *const op_names[OPS] = {"open", "write", "finish", "get", "stat", "list", "delete", "uncommitted", "space", "caps"};
 
-enum what { W_ERRNO, W_UNREACHABLE, W_PRECONDITION, W_RETAINED, W_STALL, W_HANG, W_FLIP, W_SHORT, W_KILL, W_NONE };
+enum what { W_ERRNO, W_UNREACHABLE, W_PRECONDITION, W_RETAINED, W_STALL, W_HANG, W_FLIP, W_SHORT, W_KILL, W_LOST, W_NONE };
 static const struct {
 	const char *name;
 	enum what what;
@@ -50,6 +51,7 @@ static const struct {
 	{"flip", W_FLIP, 0},
 	{"short", W_SHORT, 0},
 	{"kill", W_KILL, 0},
+	{"lost", W_LOST, 0},
 	{"none", W_NONE, 0},
 };
 
@@ -183,6 +185,7 @@ static enum status act(struct run *run, const struct rule *r, const char *key, s
 		break;
 	case W_FLIP:
 	case W_SHORT:
+	case W_LOST:
 	case W_NONE:
 		break;
 	}
@@ -302,11 +305,14 @@ static enum status fault_put_finish(struct run *run, struct storage_put *put, st
 {
 	struct fault_put *p = (struct fault_put *)(void *)put;
 	const struct storage_ops *inner = p->f->inner;
+	uint64_t before;
+	const struct rule *r = pick(p->f, OP_FINISH, p->key, 1, &before);
+	bool lost = r && whats[r->what].what == W_LOST;
 
-	if (pass(run, p->f, OP_FINISH, p->key, err))
+	if (r && !lost && act(run, r, p->key, err))
 		inner->put_abort(p->inner);
-	else
-		inner->put_finish(run, p->inner, o, err);
+	else if (!inner->put_finish(run, p->inner, o, err) && lost)
+		error_set(err, ST_UNREACHABLE, "%s: injected: the answer is lost", p->key);
 	fault_put_free(p);
 	return err->code;
 }

@@ -1,6 +1,6 @@
 #include "storage/set_member.h"
 
-#define UNDO_TIME DURATION_SECONDS(30)
+#define UNDO_TIME DURATION_SECONDS(15)
 
 struct hub *hub_new(void)
 {
@@ -105,7 +105,8 @@ void set_member_fail(struct set_member *m, struct error *err)
 	error_move(&m->err, err);
 	if (m->doing && m->doing->block && !m->lost) {
 		m->lost = true;
-		m->hub->lost += m->doing->block->n;
+		if (!m->doing->block->lost++) /* once, however many hang in it */
+			m->hub->lost += m->doing->block->n;
 	}
 	cancel_fire(m->run.cancel, 0);
 }
@@ -138,9 +139,20 @@ static enum status do_end(struct set_member *m, struct error *err)
 	return ST_OK;
 }
 
+/* The storage is at work, though no step ends. From any of its threads. */
+static void still_alive(void *ctx)
+{
+	struct set_member *m = ctx;
+
+	mutex_lock(&m->hub->mutex);
+	m->moved = run_mono(&m->run);
+	mutex_unlock(&m->hub->mutex);
+}
+
 static enum status do_put(struct set_member *m, const struct step *s, struct error *err)
 {
-	const struct put_spec spec = {.key = s->key, .condition = s->condition, .token = s->token, .retain = s->retain};
+	const struct put_spec spec = {.key = s->key, .condition = s->condition, .token = s->token, .retain = s->retain,
+				      .alive = still_alive, .alive_ctx = m};
 
 	if (storage_put_bytes(&m->run, &m->storage, &spec, s->bytes, s->n, NULL, err))
 		return err->code;
@@ -162,16 +174,6 @@ static enum status do_write(struct set_member *m, const struct store_block *b, s
 	m->written += b->n;
 	mutex_unlock(&m->hub->mutex);
 	return ST_OK;
-}
-
-/* The storage is at work, though no step ends. From any of its threads. */
-static void still_alive(void *ctx)
-{
-	struct set_member *m = ctx;
-
-	mutex_lock(&m->hub->mutex);
-	m->moved = run_mono(&m->run);
-	mutex_unlock(&m->hub->mutex);
 }
 
 static enum status do_begin(struct set_member *m, const struct step *s, struct error *err)
@@ -253,7 +255,8 @@ static bool one_step(struct set_member *m, bool *abandoned)
 	}
 	if (m->lost) {
 		m->lost = false;
-		m->hub->lost -= s->block->n;
+		if (!--s->block->lost)
+			m->hub->lost -= s->block->n;
 	}
 	m->doing = NULL;
 	if (st)

@@ -47,7 +47,7 @@ struct put_spec {
 	const char *token;      /* PUT_MATCHES */
 	uint64_t expected_size; /* 0: not known; for a room check before the first byte */
 	bool bulk;              /* large and seldom read: may go where keeping is cheap and reading is not */
-	/* Called from any thread whenever the store confirmed a piece, so that a long finish is not taken for a dead one; NULL: nobody asks. */
+	/* Called from any thread while the store takes or confirms bytes or joins them, so that a slow write is not taken for a dead one; NULL: nobody asks. */
 	void (*alive)(void *ctx);
 	void *alive_ctx;
 	bool retain;            /* keep it for the time that the store is configured to retain objects, where it is */

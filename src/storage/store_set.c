@@ -7,7 +7,8 @@
 
 #define MEMBERS_MAX 64
 #define LOOK DURATION_MS(50)         /* between two looks at the cancel token and at stalled members */
-#define GIVE_UP DURATION_SECONDS(5)  /* that a thread gets to come back when the set ends; less where `stall` is less */
+#define GIVE_UP DURATION_SECONDS(20) /* that a thread gets to come back when the set ends; less where `stall` is less. An upload is aborted in 15 s. */
+#define GIVE_UP_AGAIN DURATION_SECONDS(1) /* after it did not */
 
 struct store_set {
 	struct run *run;
@@ -19,7 +20,7 @@ struct store_set {
 	struct set_member **member;         /* NULL items until the first write */
 	struct store_outcome *outcome;
 	const struct set_member *first_failed;
-	bool open;
+	bool open, gave_up;
 	uint64_t size;                  /* of the object that is open */
 	_Atomic size_t nearest;         /* reading: the member asked first */
 };
@@ -203,7 +204,7 @@ enum status store_set_write(struct store_set *s, struct store_block *b, struct e
 		return err->code;
 	}
 	struct instant now = run_mono(s->run);
-	b->refs = 0;
+	b->refs = b->lost = 0;
 	s->hub->in_flight += b->n;
 	s->size += b->n;
 	for (size_t i = 0; i < s->members; i++) {
@@ -242,10 +243,11 @@ static bool all_back(const struct store_set *s, bool ended)
 static void wait_back(struct store_set *s, bool ended)
 {
 	struct duration most = s->stall.us && s->stall.us < GIVE_UP.us ? s->stall : GIVE_UP;
-	struct instant end = instant_add(run_mono(s->run), most);
+	struct instant end = instant_add(run_mono(s->run), s->gave_up && GIVE_UP_AGAIN.us < most.us ? GIVE_UP_AGAIN : most);
 
 	while (!all_back(s, ended) && run_mono(s->run).us < end.us)
 		cond_wait_for(&s->hub->moved, &s->hub->mutex, LOOK);
+	s->gave_up = !all_back(s, ended);
 }
 
 void store_set_abort(struct store_set *s)
@@ -354,7 +356,7 @@ static void abandon(struct store_set *s, struct set_member *m)
 		step_free(s->hub, left);
 	}
 	if (gone)
-		pthread_detach(m->thread.id);
+		thread_leave_behind(&m->thread);
 	else
 		thread_join(&m->thread);
 }

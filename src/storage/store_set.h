@@ -37,7 +37,7 @@ struct store_block {
 	size_t n;
 	void (*release)(void *ctx, struct store_block *b);
 	void *ctx;
-	unsigned refs; /* private to store_set */
+	unsigned refs, lost; /* private to store_set */
 };
 
 /* One object at a time. Fails (with the first cause) only when no member is left. */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 
 #define STACK_SIZE (512 * 1024)
 #define NAME_SIZE 16
@@ -66,6 +67,16 @@ void thread_join(struct thread *t)
 	must(pthread_join(t->id, NULL), "pthread_join failed");
 	t->started = false;
 }
+
+static atomic_bool left_behind;
+
+void thread_leave_behind(struct thread *t)
+{
+	atomic_store(&left_behind, true);
+	pthread_detach(t->id);
+}
+
+bool threads_left_behind(void) { return atomic_load(&left_behind); }
 
 void mutex_init(pthread_mutex_t *m) { must(pthread_mutex_init(m, NULL), "pthread_mutex_init failed"); }
 void mutex_lock(pthread_mutex_t *m) { must(pthread_mutex_lock(m), "pthread_mutex_lock failed"); }

@@ -15,6 +15,9 @@ struct thread {
 /* Starts fn(arg) with all signals blocked, a name of at most 15 bytes for ps and gdb, and a stack of 512 KiB. */
 enum status thread_start(struct thread *t, const char *name, void (*fn)(void *arg), void *arg, struct error *err) MUST_CHECK;
 void thread_join(struct thread *t); /* nothing where it was not started */
+/* Nobody waits for it any more: it hangs. From now on the process ends by _exit, because the thread may be inside a library that would be taken down. */
+void thread_leave_behind(struct thread *t);
+bool threads_left_behind(void);
 
 /* Wrappers that end the process where the primitive itself is misused. */
 void mutex_init(pthread_mutex_t *m);

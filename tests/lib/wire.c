@@ -115,6 +115,9 @@ static bool step(struct wire *w, const struct wire_step *s)
 		while (get(w, &byte, 1) > 0)
 			;
 		return true;
+	case WIRE_PAUSE:
+		usleep(1300000);
+		return true;
 	case WIRE_CLOSE:
 	case WIRE_RESET:
 		end_link(w, s->act == WIRE_RESET);

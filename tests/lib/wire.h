@@ -13,6 +13,7 @@ enum wire_act {
 	WIRE_TLS,     /* the handshake; one that fails is no failure of the test */
 	WIRE_REQUEST, /* reads a whole HTTP request, with as much body as Content-Length says, into `seen` */
 	WIRE_SEND,    /* text */
+	WIRE_PAUSE,   /* of 1.3 s */
 	WIRE_HANG,    /* until the other side closes */
 	WIRE_CLOSE,
 	WIRE_RESET,

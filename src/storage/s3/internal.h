@@ -64,6 +64,9 @@ struct s3_request {
 	void *to;                   /* as in http_request */
 	size_t to_len, max;
 	struct duration stall;
+	void (*alive)(void *ctx);   /* with the next two: as in http_request */
+	void *alive_ctx;
+	bool patient;
 	bool *repeated;             /* set where an earlier try may have been done; NULL: nobody asks */
 };
 /* Signed, sent, tried again while that may help. OK: a 2xx answer in a, which the caller releases in every case. Codes as in storage.h;

@@ -212,7 +212,7 @@ static void take_away(const struct run *run, struct storage_put *p)
 		error_release(&ignored);
 }
 
-/* Whether the put that nobody confirmed was done. If it cannot be told, or the run is over, what is of this put is removed. */
+/* Whether the put that nobody confirmed was done. Where the run is over, a new object is removed. */
 static enum status find_out(struct run *run, struct storage_put *p, struct http_answer *a, struct storage_object *o, struct error *err)
 {
 	CLEANUP(error_release) struct error other = ERROR_INIT;
@@ -233,7 +233,8 @@ static enum status find_out(struct run *run, struct storage_put *p, struct http_
 		error_release(err);
 		return error_move(err, &other);
 	}
-	if (!over) {
+	/* What was there before cannot come back: then what was asked for is done. */
+	if (!over || p->facts.condition != PUT_ABSENT) {
 		error_release(err);
 		return ST_OK;
 	}
@@ -247,7 +248,7 @@ static enum status send_whole(struct run *run, struct storage_put *p, struct htt
 	CLEANUP(http_headers_release) struct http_headers headers = HTTP_HEADERS_INIT;
 	CLEANUP(buf_release) struct buf sum = BUF_INIT;
 	const struct s3_request q = {.method = "PUT", .doing = "write", .key = p->facts.key, .headers = &headers, .body = p->buffer,
-				     .n = p->len, .sha = sha, .repeated = repeated};
+				     .n = p->len, .sha = sha, .alive = p->facts.alive, .alive_ctx = p->facts.alive_ctx, .repeated = repeated};
 	bool heeded;
 
 	if (check_condition(run, p->s, &p->facts, &heeded, err))

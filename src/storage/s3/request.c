@@ -6,6 +6,8 @@
 #define TRIES_OF_BAD_BYTES 5       /* bytes that arrived damaged, there or here */
 #define SKEW_MAX DURATION_SECONDS(300)
 #define FIRST_BUDGET DURATION_SECONDS(15)
+#define SLOWEST 16384  /* bytes a second: what is slower is given up */
+#define LEAST_TIME 120 /* seconds that a try may take in any case */
 
 /* Codes of errors that say more than their status does. */
 enum meaning { M_NONE, M_RETRY, M_DAMAGED, M_KEYS, M_CLOCK, M_BUCKET, M_REGION, M_CONDITION, M_PERMANENT, M_QUOTA };
@@ -98,6 +100,15 @@ struct attempt {
 	unsigned keys_refused, damaged;
 };
 
+/* For all of one try: an answer that only trickles ends, too. */
+static struct duration time_for(const struct s3_request *q)
+{
+	size_t most = q->to ? q->to_len : q->max ? q->max : HTTP_BODY_MAX;
+	int64_t seconds = q->stall.us / 1000000 + (int64_t)((q->n > most ? q->n : most) / SLOWEST);
+
+	return DURATION_SECONDS(seconds < LEAST_TIME ? LEAST_TIME : seconds);
+}
+
 static enum status send_once(struct attempt *t, struct s3_keys *keys, struct error *err)
 {
 	CLEANUP(http_headers_release) struct http_headers headers = HTTP_HEADERS_INIT;
@@ -124,7 +135,8 @@ static enum status send_once(struct attempt *t, struct s3_keys *keys, struct err
 	CLEANUP(cstr_release) char *url = xasprintf("%s://%s%s%s%s", place->tls ? "https" : "http", place->host, path.data,
 						    query.len ? "?" : "", buf_str(&query));
 	const struct http_request request = {.method = q->method, .url = url, .headers = &headers, .body = q->body, .body_len = q->n,
-					     .to = q->to, .to_len = q->to_len, .max = q->max, .stall = q->stall};
+					     .to = q->to, .to_len = q->to_len, .max = q->max, .stall = q->stall, .time = time_for(q),
+					     .alive = q->alive, .alive_ctx = q->alive_ctx, .patient = q->patient};
 	return http_send(t->run, t->s->http, &request, t->a, err);
 }
 

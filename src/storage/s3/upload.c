@@ -90,7 +90,8 @@ static enum status send_part(struct s3_upload *u, const struct job *j, struct pa
 	snprintf(number, sizeof number, "%u", j->number + 1);
 	const struct s3_param param[] = {{"partNumber", number}, {"uploadId", u->id}};
 	const struct s3_request q = {.method = "PUT", .doing = "upload a part", .key = u->facts->key, .param = param, .params = 2,
-				     .headers = &headers, .body = j->buffer, .n = part->n, .sha = &part->sha};
+				     .headers = &headers, .body = j->buffer, .n = part->n, .sha = &part->sha, .alive = u->facts->alive,
+				     .alive_ctx = u->facts->alive_ctx};
 	for (int i = 0; i < PART_TRIES; i++) {
 		CLEANUP(http_answer_release) struct http_answer a = HTTP_ANSWER_INIT;
 
@@ -323,6 +324,19 @@ static enum status ask_completion(struct run *run, struct s3_upload *u, const st
 	}
 }
 
+struct patience {
+	const struct s3_upload *u;
+	struct instant end; /* monotonic; from then on a store that still joins is like one that is gone */
+};
+
+static void joins(void *ctx)
+{
+	const struct patience *p = ctx;
+
+	if (run_mono(p->u->run).us < p->end.us)
+		alive(p->u);
+}
+
 /* True where the object is there although the store did not say so. */
 static bool is_done(struct run *run, struct s3_upload *u)
 {
@@ -340,12 +354,15 @@ static enum status complete(struct run *run, struct s3_upload *u, bool heeded, c
 	CLEANUP(buf_release) struct buf body = BUF_INIT;
 	const struct s3_param param = {"uploadId", u->id};
 
+	struct patience patience = {.u = u, .end = instant_add(run_mono(run), COMPLETE_STALL)};
+
 	list_parts(u, &body);
 	http_headers_add(&headers, "Content-Type", "application/xml");
 	if (heeded)
 		s3_put_condition(u->facts, &headers);
 	const struct s3_request q = {.method = "POST", .doing = "finish the upload", .key = u->facts->key, .param = &param, .params = 1,
-				     .headers = &headers, .body = body.data, .n = body.len, .stall = COMPLETE_STALL};
+				     .headers = &headers, .body = body.data, .n = body.len, .stall = COMPLETE_STALL, .alive = joins,
+				     .alive_ctx = &patience, .patient = true};
 	if (!ask_completion(run, u, &q, sum, err))
 		return ST_OK;
 	if (err->code != ST_CANCELLED && err->code != ST_DEADLINE && is_done(run, u)) {

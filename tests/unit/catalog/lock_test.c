@@ -308,6 +308,23 @@ static struct instant offset_now(void *ctx)
 	return instant_add(clock_real.mono(NULL), (struct duration){((struct fix *)ctx)->us});
 }
 
+TEST("a lock whose last heartbeat was written though the answer was lost is released all the same")
+{
+	CLEANUP(lock_release) struct lock *l = NULL, *other = NULL;
+	struct error err = ERROR_INIT;
+	struct fix f;
+
+	fix_open(&f, NOW, "finish[lock/backup]:2:lost:once");
+	f.clock.now = f.clock.mono = offset_now;
+	CHECK_OK(take(&f, &l, &err), err);
+	fix_move(&f, DURATION_SECONDS(31));
+	CHECK_ERR(lock_still_held(&f.run, l, &err), err, ST_UNREACHABLE, "the answer is lost"); /* which is a heartbeat when one is due */
+	lock_release(&l);
+	CHECK_OK(take(&f, &other, &err), err);
+	lock_release(&other);
+	fix_close(&f);
+}
+
 TEST("a lock in a store that hangs is given up, and the run ends")
 {
 	CLEANUP(lock_release) struct lock *l = NULL;

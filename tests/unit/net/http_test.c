@@ -343,3 +343,30 @@ TEST("HTTP: addresses that are none are refused")
 		CHECK_INT(a.status, 0);
 	}
 }
+
+/* ---- signs of life ---- */
+
+static void count(void *ctx) { ++*(unsigned *)ctx; }
+
+TEST("a body that a server takes slowly shows that it is alive")
+{
+	FIXTURE(f, NO_PARAMS, {WIRE_ACCEPT, NULL}, {WIRE_PAUSE, NULL}, {WIRE_REQUEST, NULL}, {WIRE_SEND, EMPTY_OK});
+	const size_t n = (size_t)24 << 20; /* more than lies in a connection */
+	CLEANUP(cstr_release) char *body = xcalloc(1, n);
+	unsigned calls = 0;
+
+	CHECK_OK(send_to(&f, (struct http_request){.method = "PUT", .body = body, .body_len = n, .alive = count, .alive_ctx = &calls}, "/"), f.err);
+	CHECK(calls >= 1);
+}
+
+TEST("an answer that lets wait is a sign of life only for who is patient")
+{
+	FIXTURE(f, NO_PARAMS, {WIRE_ACCEPT, NULL}, {WIRE_REQUEST, NULL}, {WIRE_PAUSE, NULL}, {WIRE_SEND, EMPTY_OK}, {WIRE_REQUEST, NULL},
+		{WIRE_PAUSE, NULL}, {WIRE_SEND, EMPTY_OK});
+	unsigned calls = 0;
+
+	CHECK_OK(send_to(&f, (struct http_request){.method = "POST", .body = "x", .body_len = 1, .alive = count, .alive_ctx = &calls}, "/"), f.err);
+	CHECK_INT(calls, 0);
+	CHECK_OK(send_to(&f, (struct http_request){.method = "POST", .alive = count, .alive_ctx = &calls, .patient = true}, "/"), f.err);
+	CHECK(calls >= 1);
+}

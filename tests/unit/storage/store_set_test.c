@@ -9,7 +9,7 @@
 #include "util/thread.h"
 
 #define BLOCK 65536
-#define STORES 3
+#define STORES 4
 
 static struct run run = RUN_INIT;
 static struct store store[STORES];
@@ -239,6 +239,19 @@ TEST("a thread that hangs in a dead store is given up, and the run ends")
 	CHECK(store[0].storage.stuck);
 	CHECK_INT(atomic_load(&out), 1); /* the one in its hands */
 	CHECK(has(1, "x/one", 100 * BLOCK));
+	close_stores();
+}
+
+TEST("threads that hang in the same block keep one that does not from nothing")
+{
+	static const char hang[] = "write[x/]:100000:hang";
+	const char *const faults[] = {hang, hang, hang, NULL};
+	CLEANUP(store_set_freep) struct store_set *s = open_set(4, faults, (struct store_set_spec){.stall = DURATION_MS(200)});
+	struct error err = ERROR_INIT;
+
+	CHECK_OK(write_object(s, "x/one", 100, &err), err);
+	store_set_freep(&s);
+	CHECK(has(3, "x/one", 100 * BLOCK));
 	close_stores();
 }
 
