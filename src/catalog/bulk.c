@@ -165,12 +165,14 @@ enum status bulk_read(struct run *run, struct store *s, const struct bulk_spec *
 {
 	static const struct store nowhere = STORE_INIT;
 	CLEANUP(storage_objects_release) struct storage_objects l = STORAGE_OBJECTS_INIT;
-	const struct cache_spec cache = {.store = spec->folder ? s : &nowhere, .source = spec->source, .folder = spec->folder,
+	struct cache_spec cache = {.store = spec->folder ? s : &nowhere, .source = spec->source, .folder = spec->folder,
 					 .by_time = spec->by_time};
 	struct reading *r;
 
 	if (storage_list(run, &s->storage, spec->prefix, NULL, &l, err))
 		return err->code;
+	if (l.len && !l.item[0].token[0] && !spec->by_time) /* no copy would be believed, nor is one worth writing */
+		cache.store = &nowhere;
 	r = xcalloc(1, sizeof *r);
 	r->run = run;
 	r->store = s;

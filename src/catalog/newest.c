@@ -68,6 +68,15 @@ static bool is_like(const struct manifest *m, const struct newest_query *q)
 	return (!q->identity || !strcmp(q->identity, m->identity)) && (!q->kind || !strcmp(q->kind, m->kind));
 }
 
+/* The manifest of the id in "<folder><id>.json". */
+static bool names_itself(const struct manifest *m, const char *key)
+{
+	CLEANUP(cstr_release) char *name = xasprintf("/%s.json", m->id);
+	size_t n = strlen(name), len = strlen(key);
+
+	return len >= n && !strcmp(key + len - n, name);
+}
+
 /* good: readable, of the kind asked for, not suspect or accepted, not known to be bad. */
 static enum status look_at(struct run *run, struct store *s, const struct newest_query *q, const char *key, struct manifest *m, bool *good,
 			   struct error *err)
@@ -83,7 +92,7 @@ static enum status look_at(struct run *run, struct store *s, const struct newest
 		error_release(err);
 		return ST_OK;
 	}
-	if (!is_like(m, q))
+	if (!is_like(m, q) || !names_itself(m, key))
 		return ST_OK;
 	if (m->suspect) {
 		CLEANUP(cstr_release) char *name = xasprintf("%s.json", m->id);

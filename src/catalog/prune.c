@@ -297,9 +297,19 @@ static enum status leave_needed(struct run *run, const struct prune_input *in, s
 
 static void add_freed(struct prune_result *r, uint64_t bytes) { r->freed = sum_capped(r->freed, bytes); }
 
-/* Volumes of backups whose manifest is gone. */
+static int doomed_by_id(const void *id, const void *b) { return strcmp(id, (*(const struct prune_backup *const *)b)->id); }
+
+/* b: n, ascending. */
+static bool is_removed(struct prune_backup *const *b, size_t n, const char *id)
+{
+	struct prune_backup *const *found = bsearch(id, b, n, sizeof *b, doomed_by_id);
+
+	return found && (*found)->action == PRUNE_REMOVED;
+}
+
+/* Volumes of those backups whose manifest is gone. */
 static enum status remove_volumes(struct run *run, const struct prune_input *in, const struct plan *p, struct prune_result *r,
-				  const struct prune_backup *b, struct error *err)
+				  struct prune_backup **b, size_t backups, struct error *err)
 {
 	struct removal removal[VOLUME_BATCH] = {0};
 	size_t n = 0, batch = removal_batch(&in->store->storage);
@@ -307,7 +317,7 @@ static enum status remove_volumes(struct run *run, const struct prune_input *in,
 	for (size_t i = 0; i <= p->parts; i++) {
 		bool more = i < p->parts;
 
-		if (more && !strcmp(p->part[i].id, b->id) && !p->part[i].manifest)
+		if (more && !p->part[i].manifest && is_removed(b, backups, p->part[i].id))
 			removal[n++] = (struct removal){.key = p->part[i].key, .size = p->part[i].size};
 		if (more && n < min_size(batch, VOLUME_BATCH))
 			continue;
@@ -360,10 +370,7 @@ static enum status remove_backups(struct run *run, const struct prune_input *in,
 	enum status st = remove_manifests(run, in, r, b, n, err);
 	if (st || failpoint("prune.manifest.deleted", err))
 		return err->code;
-	for (size_t i = 0; i < n; i++)
-		if (b[i]->action == PRUNE_REMOVED && remove_volumes(run, in, p, r, b[i], err))
-			return err->code;
-	return ST_OK;
+	return remove_volumes(run, in, p, r, b, n, err);
 }
 
 static uint64_t size_of(const struct plan *p, const char *key)
@@ -409,21 +416,27 @@ static enum status remove_unfinished(struct run *run, const struct prune_input *
 static enum status remove_abandoned(struct run *run, const struct prune_input *in, const struct plan *p, struct prune_result *r,
 				    struct error *err)
 {
-	for (size_t i = 0; i < p->abandoned.len; i++) {
-		struct removal one = {.key = p->abandoned.item[i]};
-		CLEANUP(cstr_release) char *retained = NULL;
-		enum status st = delete_objects(run, in, &one, 1, err);
+	size_t batch = min_size(removal_batch(&in->store->storage), VOLUME_BATCH);
 
-		retained = one.retained;
+	for (size_t i = 0, n; i < p->abandoned.len; i += n) {
+		struct removal removal[VOLUME_BATCH] = {0};
+
+		n = min_size(batch, p->abandoned.len - i);
+		for (size_t k = 0; k < n; k++)
+			removal[k].key = p->abandoned.item[i + k];
+		enum status st = delete_objects(run, in, removal, n, err);
+		for (size_t k = 0; k < n; k++) {
+			cstr_release(&removal[k].retained);
+			if (!removal[k].gone)
+				continue;
+			strlist_add(&r->abandoned, removal[k].key);
+			add_freed(r, size_of(p, removal[k].key));
+		}
 		if (st)
 			return st;
-		if (retained)
-			continue;
-		strlist_add(&r->abandoned, p->abandoned.item[i]);
-		add_freed(r, size_of(p, p->abandoned.item[i]));
 	}
 	if (remove_unfinished(run, in, p, r, err) || lock_still_held(run, in->lock, err) ||
-	    lease_sweep(run, in->store, in->source, p->old, err))
+	    lease_sweep(run, in->store, in->source, instant_add(p->old, ABANDONED_AGE), err))
 		return err->code;
 	return ST_OK;
 }

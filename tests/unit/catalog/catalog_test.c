@@ -65,6 +65,28 @@ TEST("a manifest under another id is not believed")
 	fix_close(&f);
 }
 
+TEST("the newest good backup is of the identity asked for, and not one under another's name")
+{
+	CLEANUP(manifest_release) struct manifest m = MANIFEST_INIT, other = MANIFEST_INIT;
+	CLEANUP(buf_release) struct buf b = BUF_INIT;
+	const struct newest_query any = {.source = "shop"}, one = {.source = "shop", .identity = "id-1", .kind = "dump"},
+				  none = {.source = "shop", .identity = "id-3"};
+	struct error err = ERROR_INIT;
+	struct fix f;
+
+	fix_open(&f, NOW, NULL);
+	fix_backup(&f, &(struct made){.id = A});
+	fix_backup(&f, &(struct made){.id = B, .identity = "id-2"});
+	CHECK_OK(storage_get_bytes(&f.run, &f.store.storage, "shop/backup/" B ".json", 100000, &b, NULL, &err), err);
+	fix_put(&f, "shop/backup/" C ".json", buf_str(&b));
+	CHECK_OK(catalog_newest_good(&f.run, &f.store, &any, &m, &err), err);
+	CHECK_STR(m.id, B);
+	CHECK_OK(catalog_newest_good(&f.run, &f.store, &one, &other, &err), err);
+	CHECK_STR(other.id, A);
+	CHECK_ERR(catalog_newest_good(&f.run, &f.store, &none, &m, &err), err, ST_NOT_FOUND, "no good backup");
+	fix_close(&f);
+}
+
 TEST("a backup is found by latest, by tag, by a part of its id, and bad ones are passed over")
 {
 	CLEANUP(catalog_release) struct catalog c = CATALOG_INIT;

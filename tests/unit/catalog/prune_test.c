@@ -280,7 +280,7 @@ TEST("prune removes an old unfinished put and dead leases")
 			fix_age(&f, key, 2 * DAY);
 	}
 	fix_put(&f, "shop/lease/dead.json", "{}");
-	fix_age(&f, "shop/lease/dead.json", 2 * DAY);
+	fix_age(&f, "shop/lease/dead.json", DAY + 3600);
 	CHECK_OK(prune(&f, &(struct keep_policy){0}, false, &r, &err), err);
 	CHECK_INT(r.abandoned.len, 1);
 	CHECK_OK(storage_uncommitted(&f.run, &f.store.storage, "", INSTANT_NONE, &l, &err), err);
