@@ -601,7 +601,7 @@ BROKEN = [
     ("sources:\n  'Bad Name': {url: 'postgres://h/d'}\n", r":2:3: .*Bad Name", ""),
     ("sources:\n  shop: {url: 'postgres://h/d', tls: sometimes}\n", r":2:\d+: .*tls", "verify-full"),
     ("sources:\n  shop: {url: 'postgres://h/d', expect_every: 3 parsecs}\n", r":2:\d+: .*expect_every", ""),
-    ("stores:\n  local: {url: 's3://bucket/x'}\n", r":2:\d+: .*s3", "file"),
+    ("stores:\n  local: {url: 'ftp://host/x'}\n", r":2:\d+: .*ftp", "file"),
     ("encrypt_to: [age1x]\n", r":1:1: .*encrypt_to", ""),
     ("jobs: ${UNSET_VARIABLE}\n", r":1:7: .*UNSET_VARIABLE", ""),
     ("jobs: [1, 2]\n", r":1:7: ", ""),

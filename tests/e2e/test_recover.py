@@ -112,6 +112,17 @@ def configs(folder):
     return sorted((folder / "drtool" / "config").iterdir())
 
 
+@pytest.mark.parametrize("action", ["kill", "error"])
+def test_a_configuration_that_could_not_be_stored_is_stored_by_the_next_backup(shop, action):
+    drtool = shop.fresh()
+    drtool.config(SECRETS.format(store=drtool.store_url, url=shop.server.url(shop.db)))
+    had = len(configs(drtool.store)) if (drtool.store / "drtool").exists() else 0
+    result = drtool.run("backup", "shop", fail=f"config.put.before:1:{action}")
+    assert result.code == -9 if action == "kill" else (result.code == 0 and "injected failure" in result.err), result
+    drtool.ok("backup", "shop")
+    assert len(configs(drtool.store)) == had + 1
+
+
 def test_the_configuration_is_stored_without_secrets_and_comes_back_as_one_that_is_accepted(shop):
     drtool = shop.fresh()
     drtool.config(SECRETS.format(store=drtool.store_url, url=shop.server.url(shop.db)))

@@ -8,17 +8,21 @@ import drtool as drtool_lib
 # Where each failpoint is passed; by the longest prefix. A name that fits none of them fails the test of the list.
 FLOWS = {
     "backup": ["archive.", "backup.", "dump.", "lock.", "store_set.", "postgres.snapshot.", "postgres.schema.", "postgres.unit", "postgres.inventory", "evidence.",
-               "local.lock.", "local.part.", "local.rename.", "local.sync.", "local.write.", "mysql.snapshot", "mysql.unit",
+               "recover.", "local.lock.", "local.part.", "local.rename.", "local.sync.", "local.write.", "mysql.snapshot", "mysql.unit",
                "mongodb.snapshot", "mongodb.unit"],
     "locked backup": ["mysql.locked"],
     "backup with a log": ["mongodb.log."],
     "backup to S3": ["s3."],
+    "backup with a configuration": ["config.put."],
     "first": ["store.init."],
     "restore": ["load.", "restore.begun", "restore.loaded", "restore.finish.", "postgres.load.", "mysql.load.", "mongodb.load."],
     "replay": ["mongodb.replay."],
     "exchange": ["restore.exchange.", "postgres.exchange.", "mysql.exchange.", "mongodb.exchange."],
     "verify": ["verify."],
     "prune": ["prune.", "local.delete."],
+    "undelete": ["undelete."],
+    "copy": ["copy."],
+    "copy --re-encrypt": ["reencrypt."],
     "mark": ["pin.", "accept."],
 }
 
