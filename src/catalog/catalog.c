@@ -219,6 +219,7 @@ struct proofs {
 	struct catalog *c;
 	struct verdict *check, *verify; /* an item for each backup */
 	uint64_t *copied_us;            /* as long: when its bytes were last written anew */
+	struct verdict *shallow;        /* of checks that did not read the inside */
 };
 
 /* Whatever came of it otherwise: the key did open it. */
@@ -243,7 +244,7 @@ static enum status apply_record(void *ctx, const char *key UNUSED, const json_t 
 		return ST_OK;
 	if (!bad && !proof_parse(js_opt_str(record, "level", ""), &level))
 		return ST_OK;
-	struct verdict *v = &(check ? p->check : p->verify)[b - p->c->backup];
+	struct verdict *v = &(!check ? p->verify : evidence_deep(record) ? p->check : p->shallow)[b - p->c->backup];
 	uint64_t at_us = js_opt_u64(record, "finished_us", (uint64_t)js_opt_time(record, "finished").us);
 	uint64_t *copied_us = &p->copied_us[b - p->c->backup];
 	if (!bad && evidence_of_copy(record))
@@ -288,12 +289,19 @@ static void drop_replaced(struct verdict *verify, uint64_t copied_us)
 		verify->seen = false;
 }
 
+/* The one of both that decides: the newer one, but what a deep check found wrong stays wrong until a deep one finds it right. */
+static const struct verdict *judge_checks(const struct verdict *deep, const struct verdict *shallow)
+{
+	return deep->bad || shallow->at_us < deep->at_us ? deep : shallow;
+}
+
 static enum status read_proofs(struct look *k, struct error *err)
 {
 	struct catalog *c = k->c;
 	struct proofs p = {.c = c, .check = xcalloc(c->backups + 1, sizeof *p.check),
 			   .verify = xcalloc(c->backups + 1, sizeof *p.verify),
-			   .copied_us = xcalloc(c->backups + 1, sizeof *p.copied_us)};
+			   .copied_us = xcalloc(c->backups + 1, sizeof *p.copied_us),
+			   .shallow = xcalloc(c->backups + 1, sizeof *p.shallow)};
 	const struct evidence_query q = {.source = k->source, .kinds = "check verify restore key", .by_time = k->by_time, .fn = apply_record,
 					 .ctx = &p};
 	size_t damaged = 0;
@@ -302,17 +310,19 @@ static enum status read_proofs(struct look *k, struct error *err)
 	for (size_t i = 0; i < c->backups; i++) {
 		if (!st) {
 			drop_replaced(&p.verify[i], p.copied_us[i]);
-			apply_verdict(&c->backup[i], &p.check[i], "check");
+			apply_verdict(&c->backup[i], judge_checks(&p.check[i], &p.shallow[i]), "check");
 			apply_verdict(&c->backup[i], &p.verify[i], "verify");
 			if (p.verify[i].seen && !p.verify[i].bad)
 				c->backup[i].verify_took = p.verify[i].took;
 		}
 		free(p.check[i].cause);
 		free(p.verify[i].cause);
+		free(p.shallow[i].cause);
 	}
 	free(p.check);
 	free(p.verify);
 	free(p.copied_us);
+	free(p.shallow);
 	return st;
 }
 

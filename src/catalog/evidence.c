@@ -111,6 +111,13 @@ bool evidence_inside(const json_t *record)
 	return js_opt_u64(json_object_get(record, "detail"), "differences", 0) && !strcmp(js_opt_str(record, "kind", ""), "verify");
 }
 
+bool evidence_deep(const json_t *record)
+{
+	const json_t *detail = json_object_get(record, "detail");
+
+	return !js_opt_bool(detail, "stored_bytes_only", false) || *js_opt_str(detail, "copied_from", "");
+}
+
 struct each {
 	const struct evidence_query *q;
 	size_t prefix, *damaged;

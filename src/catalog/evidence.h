@@ -22,6 +22,9 @@ enum status evidence_write(struct run *run, struct store *s, const struct eviden
 bool evidence_of_copy(const json_t *record);
 /* Of a verify: it read the backup and found other contents than were recorded, which no other copy of it can change. */
 bool evidence_inside(const json_t *record);
+/* Of a check: it read the inside of the backup, or a copy wrote all damaged bytes anew. One that is not deep, of a sealed backup without
+ * its key, takes nothing back that a deep one found. */
+bool evidence_deep(const json_t *record);
 
 struct evidence_query {
 	const char *source;

@@ -6,20 +6,22 @@
 #define RECENT DURATION_SECONDS(8 * 86400)
 #define RECORD_MAX (4u * 1024 * 1024)
 
-/* The newest conclusive record of a check and of a verify, and when a copy last wrote the bytes. */
+enum { CHECK, VERIFY, SHALLOW, KINDS }; /* SHALLOW: a check that did not read the inside */
+
+/* The newest conclusive record of each kind, and when a copy last wrote the bytes. */
 struct verdicts {
-	uint64_t at_us[2], copied_us;
-	bool bad[2], inside;
+	uint64_t at_us[KINDS], copied_us;
+	bool bad[KINDS], inside; /* inside: of the verify */
 };
 
 static void judge(struct verdicts *v, const char *id, const json_t *record)
 {
 	const char *kind = js_opt_str(record, "kind", ""), *outcome = js_opt_str(record, "outcome", "");
 	uint64_t at_us = js_opt_u64(record, "finished_us", (uint64_t)js_opt_time(record, "finished").us);
-	size_t i = !strcmp(kind, "verify");
+	size_t i = !strcmp(kind, "verify") ? VERIFY : evidence_deep(record) ? CHECK : SHALLOW;
 	bool bad = !strcmp(outcome, "bad");
 
-	if (strcmp(js_opt_str(record, "backup", ""), id) || (!i && strcmp(kind, "check")) || (!bad && strcmp(outcome, "good")))
+	if (strcmp(js_opt_str(record, "backup", ""), id) || (i != VERIFY && strcmp(kind, "check")) || (!bad && strcmp(outcome, "good")))
 		return;
 	if (!bad && evidence_of_copy(record))
 		v->copied_us = max_u64(v->copied_us, at_us);
@@ -27,12 +29,13 @@ static void judge(struct verdicts *v, const char *id, const json_t *record)
 		return;
 	v->at_us[i] = at_us;
 	v->bad[i] = bad;
-	v->inside = i ? evidence_inside(record) : v->inside;
+	v->inside = i == VERIFY ? evidence_inside(record) : v->inside;
 }
 
 static bool judged_bad(const struct verdicts *v)
 {
-	return v->bad[0] || (v->bad[1] && (v->inside || v->at_us[1] > v->copied_us));
+	return v->bad[CHECK] || (v->bad[SHALLOW] && v->at_us[SHALLOW] >= v->at_us[CHECK]) ||
+	       (v->bad[VERIFY] && (v->inside || v->at_us[VERIFY] > v->copied_us));
 }
 
 /* Records since the backup was begun: only their names are listed, and only checks and verifies are read. */

@@ -140,6 +140,46 @@ TEST("the newest conclusive record of a kind decides about a backup")
 	fix_close(&f);
 }
 
+static bool bad_of(const struct catalog *c, const char *id)
+{
+	for (size_t i = 0; i < c->backups; i++)
+		if (!strcmp(c->backup[i].manifest.id, id))
+			return c->backup[i].bad;
+	return false;
+}
+
+TEST("what a check found inside of a backup is taken back by no check of the stored bytes alone")
+{
+	CLEANUP(catalog_release) struct catalog c = CATALOG_INIT, later = CATALOG_INIT;
+	CLEANUP(manifest_release) struct manifest newest = MANIFEST_INIT, good = MANIFEST_INIT;
+	CLEANUP(error_release) struct error err = ERROR_INIT;
+	struct fix f;
+
+	fix_open(&f, NOW, NULL);
+	three(&f);
+	fix_proof(&f, "check", C, EVIDENCE_BAD, PROOF_STORED); /* by its key */
+	fix_shallow(&f, C, EVIDENCE_BAD);
+	fix_shallow(&f, C, EVIDENCE_GOOD);
+	fix_shallow(&f, B, EVIDENCE_BAD);
+	fix_shallow(&f, B, EVIDENCE_GOOD);
+	fix_proof(&f, "check", A, EVIDENCE_GOOD, PROOF_CHECKED);
+	fix_shallow(&f, A, EVIDENCE_BAD);
+	fix_read(&f, &c);
+	CHECK(bad_of(&c, C));
+	CHECK(!bad_of(&c, B));
+	CHECK(bad_of(&c, A));
+	CHECK_OK(catalog_newest_good(&f.run, &f.store, "shop", &newest, &err), err);
+	CHECK_STR(newest.id, B);
+	fix_proof(&f, "check", C, EVIDENCE_GOOD, PROOF_CHECKED);
+	fix_proof(&f, "check", A, EVIDENCE_GOOD, PROOF_CHECKED);
+	fix_read(&f, &later);
+	CHECK(!bad_of(&later, C));
+	CHECK(!bad_of(&later, A));
+	CHECK_OK(catalog_newest_good(&f.run, &f.store, "shop", &good, &err), err);
+	CHECK_STR(good.id, C);
+	fix_close(&f);
+}
+
 TEST("records are written one after the other, each naming the hash of the one before")
 {
 	CLEANUP(storage_objects_release) struct storage_objects l = STORAGE_OBJECTS_INIT;

@@ -37,6 +37,8 @@ bool fix_has(struct fix *f, const char *key);
 void fix_age(struct fix *f, const char *key, int seconds);
 /* A record of a check or verify that ended at the clock's time, which moves by a second. */
 void fix_proof(struct fix *f, const char *kind, const char *id, enum evidence_outcome outcome, enum proof_level level);
+/* The same of a check of the stored bytes alone. */
+void fix_shallow(struct fix *f, const char *id, enum evidence_outcome outcome);
 void fix_read(struct fix *f, struct catalog *c);
 
 #endif
