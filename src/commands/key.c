@@ -142,15 +142,15 @@ static enum status check_store(struct cli *cli, const struct op_store *from, con
 {
 	CLEANUP(key_check_release) struct key_check_result r = KEY_CHECK_INIT;
 
-	if (op_key_check(&cli->env, from, source, &r, err))
-		return err->code;
+	/* A store that failed was looked at as far as the rows say. */
+	enum status st = op_key_check(&cli->env, from, source, &r, err);
 	for (size_t i = 0; i < r.rows; i++) {
 		c->sealed += r.row[i].sealed;
 		c->opened += r.row[i].opened_with != NULL;
 		c->bad += r.row[i].why.code == ST_BAD;
 		add_row(&c->table, &r.row[i], from->name);
 	}
-	return ST_OK;
+	return st;
 }
 
 static enum status judge(const struct counted *c, struct error *err)

@@ -55,8 +55,9 @@ struct key_checking {
 
 static bool is_sealed(const struct manifest *m) { return m->objects && m->recipients.len; }
 
-/* The header of the first volume: the MAC in it proves that the key is the right one. */
-static enum status open_header(const struct key_checking *k, const struct manifest *m, size_t *identity, struct error *err)
+/* The header of the first volume: the MAC in it proves that the key is the right one. why: what is wrong with this backup, or that no key
+ * opens it. Fails where the store does. */
+static enum status open_header(const struct key_checking *k, const struct manifest *m, size_t *identity, struct error *why, struct error *err)
 {
 	CLEANUP(cstr_release) char *key = catalog_key(k->source, "backup", m->object[0].key);
 	CLEANUP(buf_release) struct buf head = BUF_INIT;
@@ -64,27 +65,39 @@ static enum status open_header(const struct key_checking *k, const struct manife
 	size_t n = (size_t)min_u64(SEAL_HEADER_MAX, m->object[0].size), len = 0;
 
 	buf_reserve(&head, n);
-	if (storage_get(k->env->run, &k->store->storage, key, 0, head.data, n, err))
-		return err->code;
-	return seal_open(k->ids, head.data, n, &stream, &len, identity, err);
+	enum status st = storage_get(k->env->run, &k->store->storage, key, 0, head.data, n, why);
+	if (st == ST_NOT_FOUND)
+		why->code = ST_BAD; /* the manifest names it */
+	else if (st && st != ST_BAD)
+		return error_move(err, why);
+	else if (!st && seal_open(k->ids, head.data, n, &stream, &len, identity, why) == ST_CANCELLED)
+		return error_move(err, why);
+	return ST_OK;
 }
 
-static void check_backup(struct key_checking *k, const struct catalog *c, const struct manifest *m)
+static enum status check_backup(struct key_checking *k, const struct catalog *c, const struct manifest *m, struct error *err)
 {
+	CLEANUP(error_release) struct error why = ERROR_INIT;
+	size_t identity = 0;
+
+	if (is_sealed(m) && open_header(k, m, &identity, &why, err))
+		return err->code;
 	k->r->row = xrealloc(k->r->row, (k->r->rows + 1) * sizeof(*k->r->row));
 	struct key_check_row *row = &k->r->row[k->r->rows++];
-	size_t identity = 0;
 
 	*row = (struct key_check_row){.source = xstrdup(k->source), .sealed = is_sealed(m)};
 	memcpy(row->backup, m->id, sizeof(row->backup));
 	for (size_t i = 0; i < m->recipients.len; i++)
 		strlist_add(&row->recipients, m->recipients.item[i]);
-	if (!row->sealed || open_header(k, m, &identity, &row->why))
-		return;
+	if (!row->sealed || why.code) {
+		error_move(&row->why, &why);
+		return ST_OK;
+	}
 	const char *recipient = seal_identity_recipient(k->ids, identity);
 
 	row->opened_with = xstrdup(*recipient ? recipient : "passphrase");
 	key_remember(k->env, k->store, c, &(struct key_opened){k->source, m->id, row->opened_with});
+	return ST_OK;
 }
 
 static enum status check_source(struct key_checking *k, const char *source, struct error *err)
@@ -95,9 +108,8 @@ static enum status check_source(struct key_checking *k, const char *source, stru
 	if (catalog_read(k->env->run, k->store, source, &c, err))
 		return err->code;
 	for (size_t i = 0; i < c.backups; i++) {
-		if (run_check(k->env->run, err))
+		if (run_check(k->env->run, err) || check_backup(k, &c, &c.backup[i].manifest, err))
 			return err->code;
-		check_backup(k, &c, &c.backup[i].manifest);
 		/* What one backup taught need not be written for the next. */
 		const char *with = k->r->row[k->r->rows - 1].opened_with;
 
