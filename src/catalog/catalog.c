@@ -393,3 +393,23 @@ enum status catalog_confirm(struct run *run, struct store *s, const char *source
 
 	return catalog_manifest(run, s, source, id, &m, err);
 }
+
+static bool same_volumes(const struct manifest *a, const struct manifest *b)
+{
+	bool same = a->objects == b->objects;
+
+	for (size_t i = 0; same && i < a->objects; i++)
+		same = !strcmp(a->object[i].key, b->object[i].key) && a->object[i].size == b->object[i].size &&
+		       sha256_equal(a->object[i].sha256, b->object[i].sha256);
+	return same;
+}
+
+enum status catalog_confirm_volumes(struct run *run, struct store *s, const char *source, const struct manifest *was, struct error *err)
+{
+	CLEANUP(manifest_release) struct manifest m = MANIFEST_INIT;
+
+	if (catalog_manifest(run, s, source, was->id, &m, err) || same_volumes(&m, was))
+		return err->code;
+	cache_forget(s, source);
+	return error_set(err, ST_BAD, "store %s: the manifest of %s names other volumes now", s->name, was->id);
+}

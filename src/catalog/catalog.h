@@ -52,6 +52,9 @@ enum status catalog_look(struct run *run, struct store *s, const char *source, s
 enum status catalog_manifest(struct run *run, struct store *s, const char *source, const char *id, struct manifest *m, struct error *err) MUST_CHECK;
 /* The same, to know only. */
 enum status catalog_confirm(struct run *run, struct store *s, const char *source, const char *id, struct error *err) MUST_CHECK;
+/* The same, and it names the volumes that it did when it was read for a catalog: else ST_BAD. */
+enum status catalog_confirm_volumes(struct run *run, struct store *s, const char *source, const struct manifest *was,
+				    struct error *err) MUST_CHECK;
 void catalog_release(struct catalog *c);
 /* Adds those of the ids (ascending) that a pin holds now. */
 enum status catalog_pinned(struct run *run, struct store *s, const char *source, const struct strlist *ids, struct strlist *pinned,

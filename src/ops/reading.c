@@ -143,21 +143,33 @@ static enum status find(struct op_env *env, const struct reading_spec *q, struct
 	return ST_OK;
 }
 
-/* Chosen by what this machine has copies of, then seen in the store itself; else chosen once more. A store that does not answer now
- * is left to the reads that follow, which go to another. */
-static enum status find_confirmed(struct op_env *env, const struct reading_spec *q, struct reading *r, size_t *store, struct error *err)
-{
-	CLEANUP(error_release) struct error why = ERROR_INIT;
+enum { CHOICES = 3 };
 
-	if (find(env, q, r, store, err))
-		return err->code;
-	enum status st = catalog_confirm(env->run, r->stores.open[*store], q->source, r->backup->manifest.id, &why);
-	if (st != ST_BAD && st != ST_NOT_FOUND)
-		return ST_OK;
-	catalog_release(&r->catalog);
-	r->backup = NULL;
-	r->passed_over = 0;
-	return find(env, q, r, store, err);
+/* Chosen by what this machine has copies of, and then, under a lease, seen in the store itself: from then on nobody takes its volumes away.
+ * Where others were faster, as encrypting anew is, it is chosen once more. A store that does not answer now is left to the reads that
+ * follow, which go to another. */
+static enum status find_leased(struct op_env *env, const struct reading_spec *q, struct reading *r, size_t *store, struct error *err)
+{
+	for (int i = 1;; i++) {
+		CLEANUP(error_release) struct error why = ERROR_INIT, no_lease = ERROR_INIT;
+
+		if (find(env, q, r, store, err))
+			return err->code;
+		struct store *s = r->stores.open[*store];
+		const struct manifest *m = &r->backup->manifest;
+		bool leased = !lease_take(env->run, s, q->source, m->id, &r->lease, &no_lease);
+		enum status st = catalog_confirm_volumes(env->run, s, q->source, m, &why);
+		if ((st != ST_BAD && st != ST_NOT_FOUND) || i == CHOICES) {
+			if (!leased)
+				notes_add(env->notes, "no lease on the backup (%s): a prune could take it away while it is read",
+					  error_text(&no_lease));
+			return ST_OK;
+		}
+		lease_release(&r->lease);
+		catalog_release(&r->catalog);
+		r->backup = NULL;
+		r->passed_over = 0;
+	}
 }
 
 /* What is in the stores, for the person who mistyped a name. */
@@ -190,7 +202,7 @@ enum status reading_open(struct op_env *env, const struct reading_spec *q, struc
 	for (size_t i = 0; i < r->stores.n; i++)
 		if (r->stores.err[i].code)
 			notes_add(env->notes, "store %s is passed over: %s", q->from[i]->name, error_text(&r->stores.err[i]));
-	if (find_confirmed(env, q, r, &store, err)) {
+	if (find_leased(env, q, r, &store, err)) {
 		if (err->code == ST_NOT_FOUND && !err->hint)
 			hint_sources(env, r, err);
 		return err->code;
@@ -199,9 +211,6 @@ enum status reading_open(struct op_env *env, const struct reading_spec *q, struc
 		op_say(env, "%zu newer %s bad or suspect and passed over; using %s of %s", r->passed_over,
 		       r->passed_over > 1 ? "backups are" : "backup is", r->backup->manifest.id, q->source);
 	make_set(env, r, store);
-	CLEANUP(error_release) struct error no_lease = ERROR_INIT;
-	if (lease_take(env->run, r->stores.open[store], q->source, r->backup->manifest.id, &r->lease, &no_lease))
-		notes_add(env->notes, "no lease on the backup (%s): a prune could take it away while it is read", error_text(&no_lease));
 	return ST_OK;
 }
 

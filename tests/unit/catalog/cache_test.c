@@ -228,6 +228,22 @@ TEST("what acts on a backup reads a local manifest itself, however old the copy"
 	fix_close(&f);
 }
 
+TEST("what acts on a backup notices that its manifest names other volumes now")
+{
+	CLEANUP(catalog_release) struct catalog c = CATALOG_INIT;
+	struct error err = ERROR_INIT;
+	struct fix f;
+
+	open_cached(&f, NULL);
+	make_three(&f);
+	fix_read(&f, &c);
+	struct manifest *m = &c.backup[1].manifest;
+	CHECK_OK(catalog_confirm_volumes(&f.run, &f.store, "shop", m, &err), err);
+	m->object[0].sha256 = sha256_of("other", 5); /* as if it had been encrypted anew since it was read */
+	CHECK_ERR(catalog_confirm_volumes(&f.run, &f.store, "shop", m, &err), err, ST_BAD, "other volumes");
+	fix_close(&f);
+}
+
 TEST("what was written a moment ago is not kept where only its time would tell that it changed")
 {
 	CLEANUP(cstr_release) char *path = xasprintf("%s/store/shop/backup/" FIRST ".json", test_dir());

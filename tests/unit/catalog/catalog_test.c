@@ -168,14 +168,14 @@ TEST("what a check found inside of a backup is taken back by no check of the sto
 	CHECK(bad_of(&c, C));
 	CHECK(!bad_of(&c, B));
 	CHECK(bad_of(&c, A));
-	CHECK_OK(catalog_newest_good(&f.run, &f.store, "shop", &newest, &err), err);
+	CHECK_OK(catalog_newest_good(&f.run, &f.store, &(struct newest_query){.source = "shop"}, &newest, &err), err);
 	CHECK_STR(newest.id, B);
 	fix_proof(&f, "check", C, EVIDENCE_GOOD, PROOF_CHECKED);
 	fix_proof(&f, "check", A, EVIDENCE_GOOD, PROOF_CHECKED);
 	fix_read(&f, &later);
 	CHECK(!bad_of(&later, C));
 	CHECK(!bad_of(&later, A));
-	CHECK_OK(catalog_newest_good(&f.run, &f.store, "shop", &good, &err), err);
+	CHECK_OK(catalog_newest_good(&f.run, &f.store, &(struct newest_query){.source = "shop"}, &good, &err), err);
 	CHECK_STR(good.id, C);
 	fix_close(&f);
 }
