@@ -146,11 +146,13 @@ def test_a_store_that_fails_before_the_first_byte_is_an_outcome_where_another_is
     drtool.ok(*BACKUP)
 
 
-def test_a_lock_that_is_held_in_one_of_two_stores_ends_the_backup(shop):
+def test_a_lock_that_is_held_in_one_of_two_stores_leaves_that_one_out(shop):
     drtool = two_stores(shop)
-    process = drtool.start(*BACKUP, "--to", "offsite", fail="backup.scope.begun:1:delay=3000")
+    process = drtool.start(*BACKUP, "--to", "offsite", fail="backup.scope.begun:1:delay=8000")
     fault.wait_until(lambda: fault.leftovers(drtool.second / "shop" / "backup"), "the archive is begun")
-    drtool.fails(6, *BACKUP)
+    before = len(drtool.backups("shop"))
+    result = drtool.fails(3, *BACKUP)
+    assert "locked in store offsite" in result.err and len(drtool.backups("shop")) == before + 1
     assert fault.end(process)[0] == 0
 
 
