@@ -12,7 +12,8 @@ static bool is_passed_on(const char *variable)
 	static const char *const prefixes[] = {"AWS_", "XDG_", "http_proxy=", "https_proxy=", "no_proxy=", "HTTP_PROXY=",
 					       "HTTPS_PROXY=", "NO_PROXY=", "SSL_CERT_FILE=", "SSL_CERT_DIR=", "USER="};
 
-	if (!strncmp(variable, "AWS_SECRET_ACCESS_KEY=", 22) || !strncmp(variable, "AWS_SESSION_TOKEN=", 18))
+	if (!strncmp(variable, "AWS_SECRET_ACCESS_KEY=", 22) || !strncmp(variable, "AWS_SESSION_TOKEN=", 18) ||
+	    !strncmp(variable, "AWS_CONTAINER_AUTHORIZATION_TOKEN=", 34))
 		return false;
 	for (size_t i = 0; i < ARRAY_LEN(prefixes); i++)
 		if (!strncmp(variable, prefixes[i], strlen(prefixes[i])))

@@ -76,7 +76,7 @@ static char *s3_url(void *priv)
 	return s3_place_url(&s->place);
 }
 
-static uint64_t s3_object_max(void *priv UNUSED) { return (uint64_t)S3_PART * S3_PARTS_MAX; }
+static uint64_t s3_object_max(void *priv UNUSED) { return (uint64_t)S3_PART * S3_PARTS_GOOD; }
 
 static struct duration s3_retention(void *priv)
 {

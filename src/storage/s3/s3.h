@@ -24,6 +24,7 @@ struct s3_params {
 
 #define S3_PART ((size_t)16 << 20)
 #define S3_PARTS_MAX 10000u
+#define S3_PARTS_GOOD 6000u /* of objects that drtool cuts itself: their list stays below 1 MiB, which is all that some servers read */
 extern const struct storage_ops storage_s3;
 
 #endif

@@ -110,8 +110,6 @@ void s3_xml_text(struct buf *to, const char *text)
 			buf_puts(to, "&lt;");
 		else if (*text == '>')
 			buf_puts(to, "&gt;");
-		else if (*text == '"')
-			buf_puts(to, "&quot;");
 		else
 			buf_putc(to, *text);
 	}

@@ -41,6 +41,6 @@ enum status s3_parts_read(const char *text, size_t n, struct s3_parts *p, struct
 enum status s3_xml_one(const char *text, size_t n, const char *path, char **to, struct error *err) MUST_CHECK;
 /* Without the quotes that ETags come in. */
 void s3_token(const char *etag, char to[STORAGE_TOKEN]);
-void s3_xml_text(struct buf *to, const char *text); /* escaped */
+void s3_xml_text(struct buf *to, const char *text); /* escaped, as the text of an element */
 
 #endif

@@ -4,6 +4,7 @@
 #include "tests/lib/test.h"
 
 #include "storage/s3/s3.h"
+#include "storage/s3/xml.h"
 
 struct world {
 	struct run run;
@@ -137,4 +138,17 @@ TEST("an object that has more bytes than its parts can hold is refused before th
 	begin(&w, 200, NULL, "");
 	CHECK_ERR(storage_put_open(&w.run, &w.s, &spec, &put, &err), err, ST_UNSUPPORTED, "more than an object in S3");
 	CHECK_INT(atomic_load(&w.stub.calls), 0);
+}
+
+TEST("a list of the parts of the largest volume stays below what servers read")
+{
+	static const char part[] = "<Part><ChecksumSHA256>mC2ePrmW9VnmM/TRlN7zdh2Qn1o7ZH0ahR/q1nwyydE=</ChecksumSHA256>"
+				   "<ETag>\"0123456789abcdef0123456789abcdef\"</ETag><PartNumber>5999</PartNumber></Part>";
+	CLEANUP(end) struct world w;
+	CLEANUP(buf_release) struct buf etag = BUF_INIT;
+
+	begin(&w, 200, NULL, "");
+	s3_xml_text(&etag, "\"0\"");
+	CHECK_STR(buf_str(&etag), "\"0\"");
+	CHECK(storage_object_max(&w.s) / S3_PART * (sizeof part - 1) < (1u << 20) - 200);
 }
