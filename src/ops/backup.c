@@ -424,7 +424,7 @@ static void write_recovery(struct backing_up *b)
 	for (size_t i = 0; i < n; i++) {
 		if (o[i].err.code)
 			continue;
-		stored_config_write(b->env, b->write.stores.open[i]);
+		stored_config_write(b->env, b->write.stores.open[i], &b->r->manifest.recipients);
 		recover_write(b->env, b->write.stores.open[i]);
 	}
 }

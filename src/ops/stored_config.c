@@ -82,14 +82,14 @@ static enum status same_as_before(struct run *run, struct store *s, const char *
 }
 
 /* Whom a text about sealed sources is sealed for. */
-static enum status recipients(struct op_env *env, struct seal_recipients **r, struct error *err)
+static enum status recipients(struct op_env *env, const struct strlist *all, struct seal_recipients **r, struct error *err)
 {
 	CLEANUP(strlist_release) struct strlist keys = STRLIST_INIT;
 	CLEANUP(secret_text_release) char *passphrase = NULL;
 
-	for (size_t i = 0; i < env->config_keys->len; i++)
-		if (strcmp(env->config_keys->item[i], "passphrase"))
-			strlist_add_once(&keys, env->config_keys->item[i]);
+	for (size_t i = 0; i < all->len; i++)
+		if (strcmp(all->item[i], "passphrase"))
+			strlist_add_once(&keys, all->item[i]);
 	if (keys.len)
 		return seal_recipients_new(&keys, r, err);
 	if (secret_read(env->run, &env->global->passphrase, &passphrase, err))
@@ -99,11 +99,11 @@ static enum status recipients(struct op_env *env, struct seal_recipients **r, st
 	return seal_recipients_passphrase(passphrase, SEAL_WORK_BACKUP, r, err);
 }
 
-static enum status put_config(struct op_env *env, struct store *s, const char *key, const char *text, struct error *err)
+static enum status put_config(struct op_env *env, struct store *s, const struct strlist *keys, const char *key, const char *text, struct error *err)
 {
 	CLEANUP(seal_recipients_freep) struct seal_recipients *to = NULL;
 	CLEANUP(buf_release) struct buf sealed = BUF_INIT;
-	bool seal = env->config_keys && env->config_keys->len;
+	bool seal = keys->len;
 	CLEANUP(cstr_release) char *name = xasprintf("%s%s", key, seal ? ".age" : "");
 	const struct put_spec put = {.key = name};
 
@@ -111,12 +111,12 @@ static enum status put_config(struct op_env *env, struct store *s, const char *k
 		return err->code;
 	if (!seal)
 		return storage_put_bytes(env->run, &s->storage, &put, text, strlen(text), NULL, err);
-	if (recipients(env, &to, err) || seal_bytes(env->run, to, text, strlen(text), &sealed, err))
+	if (recipients(env, keys, &to, err) || seal_bytes(env->run, to, text, strlen(text), &sealed, err))
 		return err->code;
 	return storage_put_bytes(env->run, &s->storage, &put, buf_str(&sealed), sealed.len, NULL, err);
 }
 
-static enum status write_config(struct op_env *env, struct store *s, struct error *err)
+static enum status write_config(struct op_env *env, struct store *s, const struct strlist *keys, struct error *err)
 {
 	char host[256] = "", host_sum[SUM_DIGITS + 1], text_sum[SUM_DIGITS + 1], time[INSTANT_TEXT];
 	bool same;
@@ -129,14 +129,19 @@ static enum status write_config(struct op_env *env, struct store *s, struct erro
 	CLEANUP(cstr_release) char *key = xasprintf(FOLDER "%s-%s%s.yaml", instant_compact(run_now(env->run), time), host_sum, text_sum);
 	CLEANUP(cstr_release) char *text = xasprintf("# The configuration of %s as drtool %s used it, defaults and variables filled in. Secrets are left out.\n%s",
 						     host, DRTOOL_VERSION, env->config_text);
-	return put_config(env, s, key, text, err);
+	return put_config(env, s, keys, key, text, err);
 }
 
-void stored_config_write(struct op_env *env, struct store *s)
+void stored_config_write(struct op_env *env, struct store *s, const struct strlist *also)
 {
+	CLEANUP(strlist_release) struct strlist keys = STRLIST_INIT;
 	CLEANUP(error_release) struct error err = ERROR_INIT;
 
-	if (env->config_text && write_config(env, s, &err))
+	for (size_t i = 0; env->config_keys && i < env->config_keys->len; i++)
+		strlist_add_once(&keys, env->config_keys->item[i]);
+	for (size_t i = 0; i < also->len; i++)
+		strlist_add_once(&keys, also->item[i]);
+	if (env->config_text && write_config(env, s, &keys, &err))
 		notes_add(env->notes, "store %s: the configuration was not stored: %s", s->name, error_text(&err));
 }
 

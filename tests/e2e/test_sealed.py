@@ -381,3 +381,11 @@ def test_list_says_which_backups_are_encrypted(shop):
     shop.ok("backup", "shop", *SMALL)
 
     assert "encrypted" in shop.ok("list", "shop").out
+
+
+def test_keys_of_the_command_line_seal_the_stored_configuration_too(shop):
+    configure(shop, to=())
+    shop.ok("backup", "shop", *SMALL, "--encrypt-to", age.public())
+
+    stored = [p.name for p in shop.store.glob("drtool/config/*")]
+    assert stored and all(name.endswith(".yaml.age") for name in stored), stored
