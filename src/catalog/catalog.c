@@ -304,8 +304,7 @@ static enum status read_proofs(struct look *k, struct error *err)
 			   .shallow = xcalloc(c->backups + 1, sizeof *p.shallow)};
 	const struct evidence_query q = {.source = k->source, .kinds = "check verify restore key", .by_time = k->by_time, .fn = apply_record,
 					 .ctx = &p};
-	size_t damaged = 0;
-	enum status st = c->backups ? evidence_each(k->run, k->store, &q, &damaged, err) : ST_OK;
+	enum status st = c->backups ? evidence_each(k->run, k->store, &q, &c->damaged, err) : ST_OK;
 
 	for (size_t i = 0; i < c->backups; i++) {
 		if (!st) {

@@ -38,6 +38,7 @@ struct catalog {
 	size_t backups;
 	struct catalog_unreadable *unreadable;
 	size_t unreadables;
+	size_t damaged; /* records of checks and the like that cannot be read: they decide nothing */
 	struct strlist opened_with; /* public keys, or "passphrase", that were seen to open a backup of this source */
 };
 #define CATALOG_INIT {0}

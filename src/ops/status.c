@@ -134,6 +134,8 @@ static void judge(struct status_row *row, const struct catalog *c, const struct 
 			newest->manifest.suspect_because ? newest->manifest.suspect_because : "smaller than before");
 	if (row->unreadable)
 		because(row, HEALTH_WARNING, "%zu manifests cannot be read", row->unreadable);
+	if (c->damaged)
+		because(row, HEALTH_WARNING, "%zu records of checks and the like cannot be read", c->damaged);
 	if (row->good)
 		judge_proof(row, c, l, now);
 	for (size_t i = 0; i < info->uncovered.len; i++) {

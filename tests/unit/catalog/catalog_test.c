@@ -180,6 +180,21 @@ TEST("what a check found inside of a backup is taken back by no check of the sto
 	fix_close(&f);
 }
 
+TEST("records that cannot be read are counted, and decide nothing")
+{
+	CLEANUP(catalog_release) struct catalog c = CATALOG_INIT;
+	struct fix f;
+
+	fix_open(&f, NOW, NULL);
+	fix_backup(&f, &(struct made){.id = A});
+	fix_proof(&f, "check", A, EVIDENCE_GOOD, PROOF_CHECKED);
+	fix_put(&f, "evidence/shop/20261121T000000Z-check-ab12cd.json", "{");
+	fix_read(&f, &c);
+	CHECK_INT(c.damaged, 1);
+	CHECK_INT(c.backup[0].level, PROOF_CHECKED);
+	fix_close(&f);
+}
+
 TEST("records are written one after the other, each naming the hash of the one before")
 {
 	CLEANUP(storage_objects_release) struct storage_objects l = STORAGE_OBJECTS_INIT;
