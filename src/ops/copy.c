@@ -10,7 +10,7 @@
 #define PARTS 3u                       /* buffers of a put that has any */
 #define MEMORY ((uint64_t)64 << 20)
 
-static void copying_release(struct copying *c)
+void copying_release(struct copying *c)
 {
 	lock_release(&c->lock);
 	catalog_release(&c->have);
@@ -50,7 +50,8 @@ static enum status open_both(struct copying *c, struct error *err)
 {
 	if (store_open_one(c->env, c->q->from, &c->from, err) || open_target(c, err))
 		return err->code;
-	if (c->no_target || !store_same_place(&c->from, &c->to))
+	c->same = !c->no_target && store_same_place(&c->from, &c->to);
+	if (!c->same || c->anew)
 		return ST_OK;
 	error_set(err, ST_USAGE, "--from and --to are the same store: %s", c->from.storage.url);
 	return error_hint(err, "A copy that shall help is in another place.");
@@ -91,7 +92,7 @@ static enum status check_identity(struct copying *c, struct error *err)
 	return error_hint(err, "They are two sources under one name: copy into another store or folder.");
 }
 
-static enum status prepare(struct copying *c, struct error *err)
+enum status copying_open(struct copying *c, struct error *err)
 {
 	CLEANUP(cstr_release) char *what = NULL;
 	uint64_t memory = c->env->global->mem_limit ? c->env->global->mem_limit : MEMORY;
@@ -106,14 +107,14 @@ static enum status prepare(struct copying *c, struct error *err)
 		return err->code;
 	if (!c->q->source)
 		return ST_OK;
-	what = xasprintf("copy from %s", c->from.name);
+	what = c->anew ? xstrdup("re-encrypt") : xasprintf("copy from %s", c->from.name);
 	struct lock_spec lock = {.store = &c->to, .source = c->q->source, .role = "backup", .what = what};
 	if (!c->q->dry_run && lock_take(c->env->run, &lock, &c->lock, err))
 		return err->code;
 	if (catalog_read(c->env->run, &c->from, c->q->source, &c->have, err) ||
 	    (!c->no_target && catalog_read(c->env->run, &c->to, c->q->source, &c->there, err)))
 		return err->code;
-	return check_identity(c, err);
+	return c->same ? ST_OK : check_identity(c, err);
 }
 
 /* ---- what is to be done ---- */
@@ -135,8 +136,7 @@ static bool same_objects(const struct manifest *a, const struct manifest *b)
 	return same;
 }
 
-/* The same bytes inside, sealed for others or at another time. */
-static bool same_inside(const struct manifest *a, const struct manifest *b)
+bool copy_same_inside(const struct manifest *a, const struct manifest *b)
 {
 	bool same = a->objects == b->objects;
 
@@ -155,7 +155,7 @@ static bool is_stored(const struct copying *c, const char *key, uint64_t size)
 	return o && o->size == size;
 }
 
-static bool all_there(const struct copying *c, const struct manifest *m)
+bool copy_all_there(const struct copying *c, const struct manifest *m)
 {
 	for (size_t i = 0; i < m->objects; i++) {
 		CLEANUP(cstr_release) char *key = catalog_key(c->q->source, "backup", m->object[i].key);
@@ -173,13 +173,13 @@ static void decide(struct copying *c, const struct catalog_backup *b, struct cop
 	snprintf(to->id, sizeof to->id, "%s", b->manifest.id);
 	to->stored = b->manifest.stored;
 	to->action = c->q->dry_run ? COPY_COPIED : COPY_PENDING;
-	if (there && !there->bad && !same_objects(&there->manifest, &b->manifest) && same_inside(&there->manifest, &b->manifest)) {
+	if (there && !there->bad && !same_objects(&there->manifest, &b->manifest) && copy_same_inside(&there->manifest, &b->manifest)) {
 		to->action = COPY_LEFT;
 		error_set(&to->err, ST_REFUSED, "store %s has it encrypted otherwise; copy --re-encrypt from and to that store changes it", c->to.name);
 	} else if (there && !same_objects(&there->manifest, &b->manifest)) {
 		to->action = COPY_FAILED;
 		error_set(&to->err, ST_REFUSED, "store %s has another backup of this id; it is left as it is", c->to.name);
-	} else if (there && (!there->bad || there->bad_inside) && all_there(c, &b->manifest)) {
+	} else if (there && (!there->bad || there->bad_inside) && copy_all_there(c, &b->manifest)) {
 		to->action = COPY_THERE;
 	} else if (b->bad) {
 		to->action = COPY_LEFT;
@@ -296,9 +296,7 @@ static enum status publish(struct run *run, struct one_copy *one, struct error *
 	return failpoint("copy.manifest.after", err);
 }
 
-/* Checks of the source's store speak of its bytes: this one speaks of those that were compared here now. replaced: the copy wrote
- * some of them. */
-static void record_check(struct copying *c, const struct manifest *m, struct instant began, bool replaced)
+void copy_record_check(struct copying *c, const struct manifest *m, struct instant began, bool replaced)
 {
 	CLEANUP(error_release) struct error err = ERROR_INIT;
 	CLEANUP(js_decref) json_t *detail = json_object();
@@ -331,14 +329,13 @@ static enum status copy_backup(struct run *run, struct one_copy *one, struct err
 		notes_add(c->env->notes, "store %s: no lease on what is copied (%s): a prune could take it away", c->from.name, error_text(&no_lease));
 	if (copy_volumes(run, one, err) || publish(run, one, err))
 		return err->code;
-	record_check(c, m, began, one->moved);
+	copy_record_check(c, m, began, one->moved);
 	return ST_OK;
 }
 
 /* ---- all of them ---- */
 
-/* Failures of one backup, after which others may well be copied. */
-static bool of_this_backup(enum status st) { return st == ST_BAD || st == ST_NOT_FOUND || st == ST_UNSUPPORTED || st == ST_RETAINED; }
+bool copy_of_this_backup(enum status st) { return st == ST_BAD || st == ST_NOT_FOUND || st == ST_UNSUPPORTED || st == ST_RETAINED; }
 
 struct round {
 	struct copying *c;
@@ -357,7 +354,7 @@ static enum status copy_one(struct run *run, void *ctx, size_t i, struct error *
 	to->action = COPY_FAILED;
 	if (copy_backup(run, &one, err)) {
 		error_add(err, "backup %s", to->id);
-		if (!one.unreadable && !of_this_backup(err->code))
+		if (!one.unreadable && !copy_of_this_backup(err->code))
 			return err->code;
 		error_move(&to->err, err);
 		return ST_OK;
@@ -446,7 +443,7 @@ static enum status outcome(const struct copying *c, struct error *err)
 
 static enum status run_copy(struct copying *c, struct error *err)
 {
-	enum status st = prepare(c, err);
+	enum status st = copying_open(c, err);
 
 	if (!st && c->q->source) {
 		st = plan(c, err) ? err->code : copy_all(c, err);

@@ -1,4 +1,4 @@
-/* Between copy.c, which copies backups, and copy_others.c, which copies what lies around them. */
+/* Between copy.c, which copies backups, reencrypt.c, which seals them anew, and copy_others.c, which copies what lies around them. */
 #ifndef OPS_COPY_INTERNAL_H
 #define OPS_COPY_INTERNAL_H
 
@@ -13,6 +13,8 @@ struct copying {
 	const struct copy_request *q;
 	struct copy_result *r;
 	struct store from, to;
+	bool anew;                  /* backups are sealed anew: from and to may be one store */
+	bool same;                  /* they are */
 	bool no_target;             /* dry run: there is no store yet */
 	struct lock *lock;          /* of the target; NULL in a dry run */
 	struct catalog have, there; /* of both stores */
@@ -24,8 +26,25 @@ struct copying {
 	_Atomic size_t others;
 };
 
+/* ---- copy.c ---- */
+
+/* Both stores, the lock of the target, both catalogs. ST_REFUSED: the source belongs to another server there. */
+enum status copying_open(struct copying *c, struct error *err) MUST_CHECK;
+void copying_release(struct copying *c);
 /* The backup of a catalog; NULL: it has none. */
 const struct catalog_backup *copy_find(const struct catalog *c, const char *id);
+/* The same bytes inside, sealed for others or at another time. */
+bool copy_same_inside(const struct manifest *a, const struct manifest *b);
+/* The size of every volume in c->stored is that of the manifest. */
+bool copy_all_there(const struct copying *c, const struct manifest *m);
+/* Checks of the source's store speak of its bytes: this one speaks of those that were compared in the target now. replaced: some of them
+ * were written. */
+void copy_record_check(struct copying *c, const struct manifest *m, struct instant began, bool replaced);
+/* Failures of one backup, after which others may well be copied. */
+bool copy_of_this_backup(enum status st);
+
+/* ---- copy_others.c ---- */
+
 /* Records, pins and accepts, logs: whatever the target does not have. Before the backups, so that none is seen without its marks. */
 enum status copy_marks(struct copying *c, struct error *err) MUST_CHECK;
 /* source.json, where that of the target is older. */

@@ -267,7 +267,8 @@ enum status op_copy(struct op_env *env, const struct copy_request *q, struct cop
 void copy_result_release(struct copy_result *r);
 
 /* Seals backups anew for `encrypt_to` of the source, with the keys of op_identities; from and to may be the same store. What is sealed for them
- * already is left alone (COPY_THERE). The old volumes are kept until the new ones are proven and named by the manifest. */
+ * already is left alone (COPY_THERE). Between two stores the rules of op_copy hold, and records and marks are copied too. The old volumes are
+ * kept until the new ones are proven, named by the manifest, and one of the new keys was seen to open a backup. */
 struct reencrypt_request {
 	const struct op_source *source;
 	const struct op_store *from, *to;

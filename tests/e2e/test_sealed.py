@@ -4,10 +4,12 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import subprocess
 
 import age
 import compare
+import fault_archive
 import pg
 import pytest
 
@@ -313,17 +315,117 @@ def test_backups_are_encrypted_anew_for_other_keys_in_their_own_store(shop):
     shop.ok("backup", "shop", *SMALL)
     old, before = shop.archives("shop"), shop.manifest("shop")
     configure(shop, (age.public(1),))
+    new = age.identity(shop.dir, 1)
 
-    assert reencrypt(shop).code == 0
+    assert reencrypt(shop, "--identity", new).code == 0
     now = shop.manifest("shop")
     assert now["recipients"] == [age.public(1)] and now["objects"][0]["plain_sha256"] == before["objects"][0]["plain_sha256"]
+    assert now["proofs"][0].startswith("local=")
     assert len(shop.archives("shop")) == 1 and not old[0].exists()
     assert "is none that opens it" in shop.fails(1, "restore", "shop", "--identity", shop.key).err
-    restored(shop, "--compare", "--identity", age.identity(shop.dir, 1))
+    restored(shop, "--compare", "--identity", new)
 
     files = {p: p.read_bytes() for p in shop.archives("shop")}
     assert reencrypt(shop).code == 0
     assert files == {p: p.read_bytes() for p in shop.archives("shop")}
+
+
+def test_the_old_volumes_stay_until_a_new_key_was_seen_to_open_a_backup(shop):
+    shop.ok("backup", "shop", *SMALL)
+    old = shop.archives("shop")[0]
+    configure(shop, (age.public(1),))
+
+    assert "key check" in reencrypt(shop).text
+    assert old.exists() and len(shop.archives("shop")) == 2
+    assert "key check" in reencrypt(shop).text and old.exists()
+
+    shop.ok("key", "check", "shop", "--identity", age.identity(shop.dir, 1))
+    assert "key check" not in reencrypt(shop).text
+    assert not old.exists() and len(shop.archives("shop")) == 1
+
+
+def everything(folder):
+    return {p.relative_to(folder): p.read_bytes() for p in (folder / "shop").rglob("*") if p.is_file() and "lock" not in str(p)}
+
+
+def test_encrypting_anew_does_not_replace_another_backup_of_that_id_in_the_other_store(shop):
+    shop.ok("backup", "shop", *SMALL)
+    other = shop.dir / "other"
+    shop.ok("copy", "shop", "--from", "local", "--to", f"file://{other}")
+    manifest = next((other / "shop" / "backup").glob("*.json"))
+    body = json.loads(manifest.read_text())
+    body["objects"][0]["plain_sha256"] = "0" * 64
+    manifest.write_text(fault_archive.sign(body))
+    before = everything(other)
+    configure(shop, (age.public(1),))
+
+    out = shop.run("copy", "shop", "--re-encrypt", "--from", "local", "--to", f"file://{other}", "--identity", shop.key)
+
+    assert out.code != 0 and "another backup of this id" in out.text
+    assert everything(other) == before
+
+
+def test_encrypting_anew_goes_round_a_manifest_of_the_other_store_that_cannot_be_read(shop):
+    shop.ok("backup", "shop", *SMALL)
+    other = shop.dir / "other"
+    shop.ok("copy", "shop", "--from", "local", "--to", f"file://{other}")
+    spoil(next((other / "shop" / "backup").glob("*.json")), 40)
+    before = everything(other)
+    configure(shop, (age.public(1),))
+
+    # No key is given either: the volumes of the other store stay, whatever fails.
+    for key in ((), ("--identity", shop.key)):
+        out = shop.run("copy", "shop", "--re-encrypt", "--from", "local", "--to", f"file://{other}", *key)
+        assert out.code != 0 and "cannot be read" in out.text
+        assert everything(other) == before
+
+
+def test_encrypting_anew_into_another_store_refuses_that_of_another_server_and_brings_marks_along(shop):
+    shop.ok("backup", "shop", *SMALL)
+    shop.ok("pin", "shop", "--because", "kept for the audit")
+    other = shop.dir / "other"
+    configure(shop, (age.public(1),))
+    into = ("copy", "shop", "--re-encrypt", "--from", "local", "--to", f"file://{other}", "--identity", shop.key)
+    shop.ok(*into)
+
+    assert shop.ok("list", "shop", "--from", f"file://{other}", "--json").json[0]["backups"][0]["pins"]
+    assert (other / "shop" / "source.json").exists()
+    for path in [other / "shop" / "source.json", *(other / "shop" / "backup").glob("*.json")]:
+        body = json.loads(path.read_text())
+        body["identity"] = "another-server"
+        path.write_text(fault_archive.sign(body) if "checksum" in body else json.dumps(body))
+    shutil.rmtree(other / "shop" / "pin")
+    before = everything(other)
+    assert "belongs to server another-server" in shop.fails(7, *into).err
+    assert everything(other) == before
+
+
+def test_encrypting_anew_mends_what_the_target_lost_and_hides_names_when_asked(shop):
+    shop.ok("backup", "shop", *SMALL)
+    other = shop.dir / "other"
+    new = age.identity(shop.dir, 1)
+    configure(shop, (age.public(1),))
+    into = ("copy", "shop", "--re-encrypt", "--from", "local", "--to", f"file://{other}", "--identity", shop.key)
+    shop.ok(*into)
+    next((other / "shop" / "backup").glob("*.age")).unlink()
+    shop.ok(*into)
+    shop.ok("check", "shop", "--from", f"file://{other}", "--identity", new)
+
+    configure(shop, (age.public(1),), more="    private_manifest: true\n")
+    shop.ok(*into)
+    assert "customer" not in next((other / "shop" / "backup").glob("*.json")).read_text()
+
+
+def test_another_passphrase_is_refused_clearly_and_not_told_as_done(shop):
+    one, two = shop.dir / "one.txt", shop.dir / "two.txt"
+    one.write_text("six random words of the first\n")
+    two.write_text("six random words of the second\n")
+    configure(shop, ("passphrase",))
+    shop.ok("backup", "shop", *SMALL, env={"DRTOOL_PASSPHRASE_FILE": str(one)})
+
+    assert reencrypt(shop, env={"DRTOOL_PASSPHRASE_FILE": str(one)}).code == 0
+    out = reencrypt(shop, env={"DRTOOL_PASSPHRASE_FILE": str(two)})
+    assert out.code == 1 and "cannot be changed for another in one step" in out.text
 
 
 def test_a_backup_that_was_not_encrypted_becomes_so_in_another_store(shop):
@@ -348,7 +450,7 @@ def test_encrypting_anew_that_is_killed_leaves_a_backup_that_opens_and_is_done_w
 
     assert reencrypt(shop, fail=f"{point}:1:kill").code < 0
     assert "stored bytes only" not in shop.ok("check", "shop", *both).out
-    assert reencrypt(shop).code == 0
+    assert reencrypt(shop, *both[2:]).code == 0
     assert len([p for p in shop.archives("shop") if not p.name.startswith(".part~")]) == 1
     assert "stored bytes only" not in shop.ok("check", "shop", "--identity", age.identity(shop.dir, 1)).out
 
