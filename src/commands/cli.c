@@ -44,14 +44,15 @@ static enum status ask_secret(void *ctx, const char *question, char **text, stru
 	struct termios was, quiet;
 	bool ready = false, echo = !tcgetattr(STDIN_FILENO, &was);
 
-	atomic_store(&cli->progress.paused, true);
-	log_visible(&shown, question);
-	fprintf(stderr, "%s%s", log_to_terminal() ? "\r\033[K" : "", buf_str(&shown));
-	fflush(stderr);
+	/* Before the question: what is typed as soon as it is seen is neither shown nor thrown away. */
 	quiet = was;
 	quiet.c_lflag &= ~(tcflag_t)ECHO;
 	if (echo)
 		tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
+	atomic_store(&cli->progress.paused, true);
+	log_visible(&shown, question);
+	fprintf(stderr, "%s%s", log_to_terminal() ? "\r\033[K" : "", buf_str(&shown));
+	fflush(stderr);
 	enum status st = ST_OK;
 
 	while (!st && !ready)
@@ -62,6 +63,8 @@ static enum status ask_secret(void *ctx, const char *question, char **text, stru
 		tcsetattr(STDIN_FILENO, TCSAFLUSH, &was);
 	fputc('\n', stderr);
 	atomic_store(&cli->progress.paused, false);
+	if (!st && n == sizeof(line) - 1 && line[n - 1] != '\n')
+		st = error_set(err, ST_CONFIG, "a passphrase may have %zu bytes at most", sizeof(line) - 2);
 	line[n > 0 ? n : 0] = 0;
 	line[strcspn(line, "\r\n")] = 0;
 	if (!st && !*line)

@@ -84,7 +84,7 @@ def test_a_store_of_which_everything_was_deleted_comes_back(versioned, pg15, mak
     versioned.ok("prune", "shop", "--undelete", "all")
     assert versioned.backups("shop") == ids
     versioned.ok("check", "shop")
-    assert versioned.ok("status", "shop", "--json").json["sources"][0]["good"] == 1
+    assert versioned.run("status", "shop", "--json").json["sources"][0]["good"] == 1
 
 
 @pytest.mark.parametrize("action", ["kill", "error"])
