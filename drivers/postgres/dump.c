@@ -373,15 +373,6 @@ struct worker {
 	struct conn *c;
 };
 
-enum status dump_error_copy(struct error *err, const struct error *from)
-{
-	error_set(err, from->code, "%s", error_text(from));
-	err->retry = from->retry;
-	if (from->native[0])
-		error_native(err, from->native);
-	return from->hint ? error_hint(err, "%s", from->hint) : err->code;
-}
-
 enum status dump_join(struct run *run, const struct dump *d, struct conn **to, struct error *err)
 {
 	CLEANUP(conn_freep) struct conn *c = NULL;

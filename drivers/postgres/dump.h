@@ -114,8 +114,6 @@ enum status entry_give(const struct entry_sink *entries, const char *path, struc
 enum status entry_give_text(const struct entry_sink *entries, const char *path, const struct buf *text,
 			    struct error *err) MUST_CHECK;
 
-/* dump.c: sets err to what another thread failed with; each reader may need its own. */
-enum status dump_error_copy(struct error *err, const struct error *from);
 /* dump.c: a further session that has joined the snapshot of the open scope. */
 enum status dump_join(struct run *run, const struct dump *d, struct conn **c, struct error *err) MUST_CHECK;
 

@@ -56,7 +56,7 @@ static void job_thread(void *arg)
 
 enum status inventory_job_failed(struct inventory_job *j, struct error *err)
 {
-	return atomic_load(&j->failed) ? dump_error_copy(err, &j->err) : ST_OK;
+	return atomic_load(&j->failed) ? error_copy(err, &j->err) : ST_OK;
 }
 
 enum status inventory_job_start(struct run *run, const struct dump *d, struct inventory_job **to, struct error *err)

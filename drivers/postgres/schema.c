@@ -244,7 +244,7 @@ enum status schema_dump_failed(struct schema_dump *s, struct error *err)
 	/* The thread is done with its error once it says so. */
 	if (!atomic_load(&s->failed))
 		return ST_OK;
-	return dump_error_copy(err, &s->err);
+	return error_copy(err, &s->err);
 }
 
 enum status schema_dump_finish(struct run *run, struct dump *d, const struct entry_sink *entries, struct error *err)

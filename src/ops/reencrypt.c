@@ -214,11 +214,8 @@ static void sweep(struct resealing *x, const struct manifest *keep)
 static void sweep_own(struct resealing *x, const struct manifest *made, const char *random)
 {
 	CLEANUP(cstr_release) char *own = xasprintf("%s.%s.", made->id, random);
-	struct run run = *x->c.env->run;
+	struct run run = run_after(x->c.env->run, DURATION_SECONDS(60));
 
-	run.cancel = NULL;
-	run.deadline = INSTANT_NONE;
-	run = run_within(&run, DURATION_SECONDS(60));
 	for (size_t i = 0; i < made->objects; i++) {
 		CLEANUP(error_release) struct error err = ERROR_INIT;
 		CLEANUP(cstr_release) char *key = catalog_key(x->q->source->name, "backup", made->object[i].key);

@@ -27,11 +27,8 @@ static void drop_databases(struct verifying *v)
 	struct exchange_request q = {.action = EXCHANGE_DROP, .pair = pair, .run = v->run_id};
 	CLEANUP(error_release) struct error e = ERROR_INIT;
 	char none[] = "";
-	struct run run = *v->env->run;
+	struct run run = run_after(v->env->run, DURATION_SECONDS(60));
 
-	run.cancel = NULL;
-	run.deadline = INSTANT_NONE;
-	run = run_within(&run, DURATION_SECONDS(60));
 	/* A plan that failed has a scope without a target. */
 	for (size_t i = 0; i < scopes; i++)
 		if (v->plan.scope[i].target)

@@ -190,12 +190,9 @@ static enum status do_begin(struct set_member *m, const struct step *s, struct e
 /* Best effort, after a failure that fired the token of this member. */
 static void do_delete(struct set_member *m, const char *key)
 {
-	struct run run = m->run;
+	struct run run = run_after(&m->run, UNDO_TIME);
 	struct error ignored = ERROR_INIT;
 
-	run.cancel = NULL;
-	run.deadline = INSTANT_NONE;
-	run = run_within(&run, UNDO_TIME);
 	if (storage_delete(&run, &m->storage, key, NULL, &ignored))
 		error_release(&ignored);
 }

@@ -297,19 +297,6 @@ void store_set_undo(struct store_set *s)
 	mutex_unlock(&s->hub->mutex);
 }
 
-static void copy_error(struct error *to, const struct error *from)
-{
-	error_release(to);
-	if (!from->code)
-		return;
-	error_set(to, from->code, "%s", error_text(from));
-	error_native(to, from->native);
-	to->retry = from->retry;
-	to->exit_signal = from->exit_signal;
-	if (from->hint)
-		error_hint(to, "%s", from->hint);
-}
-
 void store_set_drop(struct store_set *s, const struct store *member, struct error *err)
 {
 	mutex_lock(&s->hub->mutex);
@@ -329,7 +316,7 @@ const struct store_outcome *store_set_outcomes(const struct store_set *s, size_t
 		s->outcome[i].store = s->member_store[i];
 		if (!m)
 			continue;
-		copy_error(&s->outcome[i].err, &m->err);
+		error_copy(&s->outcome[i].err, &m->err);
 		s->outcome[i].written = m->written;
 		s->outcome[i].sync_time = m->sync_time;
 		s->outcome[i].proof = m->proof;

@@ -102,6 +102,18 @@ enum status error_move(struct error *to, struct error *from)
 	return to->code;
 }
 
+enum status error_copy(struct error *to, const struct error *from)
+{
+	error_release(to);
+	if (!from->code)
+		return ST_OK;
+	error_set(to, from->code, "%s", error_text(from));
+	error_native(to, from->native);
+	to->retry = from->retry;
+	to->exit_signal = from->exit_signal;
+	return from->hint ? error_hint(to, "%s", from->hint) : to->code;
+}
+
 void error_keep_first(struct error *to, struct error *from)
 {
 	bool free_place = to->code == ST_OK || (to->code == ST_CANCELLED && from->code != ST_OK);

@@ -66,6 +66,8 @@ enum status error_hint(struct error *err, const char *fmt, ...) PRINTF_LIKE(2, 3
 void error_native(struct error *err, const char *native);
 /* Moves from into to (releasing what to held); from is _INIT afterwards. Returns to->code. */
 enum status error_move(struct error *to, struct error *from);
+/* Sets to to all that from says, which stays: each thread's error is its own. Returns to->code. */
+enum status error_copy(struct error *to, const struct error *from);
 /* Keeps the first error that is not CANCELLED: moves `from` into `to` where `to` is OK or CANCELLED, else drops `from`. */
 void error_keep_first(struct error *to, struct error *from);
 void error_release(struct error *err);

@@ -146,6 +146,15 @@ struct run run_within(const struct run *run, struct duration d)
 	return r;
 }
 
+struct run run_after(const struct run *run, struct duration d)
+{
+	struct run r = *run;
+
+	r.cancel = NULL;
+	r.deadline = INSTANT_NONE;
+	return run_within(&r, d);
+}
+
 enum status run_check(struct run *run, struct error *err)
 {
 	if (run->cancel && cancel_fired(run->cancel)) {

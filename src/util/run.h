@@ -35,6 +35,8 @@ struct run {
 
 /* Copies run with an earlier deadline: now + d, where that comes first. */
 struct run run_within(const struct run *run, struct duration d);
+/* For what must be cleaned up whatever became of run: a copy without its cancel token, with the deadline now + d alone. */
+struct run run_after(const struct run *run, struct duration d);
 /* OK, CANCELLED or DEADLINE. Cheap enough for every chunk. */
 enum status run_check(struct run *run, struct error *err) MUST_CHECK;
 enum status run_sleep(struct run *run, struct duration d, struct error *err) MUST_CHECK;

@@ -107,10 +107,7 @@ static enum status look(struct run *run, struct s3_keychain *c, struct error *er
 		found = (struct s3_keys)S3_KEYS_INIT;
 	} else {
 		c->next = instant_add(run_mono(run), AGAIN);
-		error_set(&c->failure, st, "%s", error_text(err));
-		if (err->hint)
-			error_hint(&c->failure, "%s", err->hint);
-		c->failure.retry = err->retry;
+		error_copy(&c->failure, err);
 	}
 	cond_broadcast(&c->looked);
 	return st;
@@ -121,11 +118,7 @@ static bool shared_failure(const struct s3_keychain *c, struct error *err)
 {
 	if (!c->failure.code || c->failure.code == ST_CANCELLED || c->failure.code == ST_DEADLINE)
 		return false;
-	error_set(err, c->failure.code, "%s", error_text(&c->failure));
-	if (c->failure.hint)
-		error_hint(err, "%s", c->failure.hint);
-	err->retry = c->failure.retry;
-	return true;
+	return error_copy(err, &c->failure) != ST_OK;
 }
 
 /* The mutex is held. */

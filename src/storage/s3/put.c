@@ -203,11 +203,8 @@ static enum status read_back(struct run *run, struct storage_put *p, struct stor
 static void take_away(const struct run *run, struct storage_put *p)
 {
 	CLEANUP(error_release) struct error ignored = ERROR_INIT;
-	struct run after = *run;
+	struct run after = run_after(run, UNDO_TIME);
 
-	after.cancel = NULL;
-	after.deadline = INSTANT_NONE;
-	after = run_within(&after, UNDO_TIME);
 	if (p->facts.condition == PUT_ABSENT && s3_delete(&after, p->s, p->facts.key, NULL, &ignored))
 		error_release(&ignored);
 }
@@ -216,14 +213,9 @@ static void take_away(const struct run *run, struct storage_put *p)
 static enum status find_out(struct run *run, struct storage_put *p, struct http_answer *a, struct storage_object *o, struct error *err)
 {
 	CLEANUP(error_release) struct error other = ERROR_INIT;
-	struct run after = *run;
 	bool over = err->code == ST_CANCELLED || err->code == ST_DEADLINE;
+	struct run after = over ? run_after(run, UNDO_TIME) : run_within(run, UNDO_TIME);
 
-	if (over) {
-		after.cancel = NULL;
-		after.deadline = INSTANT_NONE;
-	}
-	after = run_within(&after, UNDO_TIME);
 	http_answer_release(a);
 	if (s3_put_ours(&after, p->s, &p->facts, a, o, &other)) {
 		bool kept = p->facts.condition == PUT_MATCHES && !strcmp(o->token, p->facts.token);

@@ -141,17 +141,6 @@ static void worker_main(void *arg)
 	mutex_unlock(&u->mutex);
 }
 
-/* A copy, because each thread's error is its own. With the mutex held. */
-static enum status cause(const struct s3_upload *u, struct error *err)
-{
-	error_set(err, u->err.code, "%s", error_text(&u->err));
-	error_native(err, u->err.native);
-	err->retry = u->err.retry;
-	if (u->err.hint)
-		error_hint(err, "%s", u->err.hint);
-	return err->code;
-}
-
 static enum status create(struct run *run, struct s3_upload *u, struct error *err)
 {
 	CLEANUP(http_answer_release) struct http_answer a = HTTP_ANSWER_INIT;
@@ -203,7 +192,7 @@ enum status s3_upload_buffer(struct run *run, struct s3_upload *u, void **buffer
 	while (!u->err.code && !u->free_buffers && u->buffers == u->buffers_max && !run_check(run, err))
 		cond_wait_for(&u->moved, &u->mutex, LOOK);
 	if (u->err.code && !err->code)
-		cause(u, err);
+		error_copy(err, &u->err);
 	if (!err->code && u->free_buffers) {
 		*buffer = u->free_buffer[--u->free_buffers];
 	} else if (!err->code) {
@@ -218,7 +207,7 @@ enum status s3_upload_part(struct s3_upload *u, void *buffer, size_t n, struct e
 {
 	mutex_lock(&u->mutex);
 	if (u->err.code) {
-		cause(u, err);
+		error_copy(err, &u->err);
 	} else if (u->parts == S3_PARTS_MAX) {
 		error_set(err, ST_IO, "%s: an object has at most %u parts", u->facts->key, S3_PARTS_MAX);
 	}
@@ -245,7 +234,7 @@ static enum status wait_all(struct run *run, struct s3_upload *u, struct error *
 	while ((u->jobs || u->busy) && !u->err.code && !run_check(run, err))
 		cond_wait_for(&u->moved, &u->mutex, LOOK);
 	if (u->err.code && !err->code)
-		cause(u, err);
+		error_copy(err, &u->err);
 	mutex_unlock(&u->mutex);
 	return err->code;
 }
@@ -424,11 +413,8 @@ static enum status prove(struct run *run, struct s3_upload *u, const char *sum, 
 static void take_away(struct s3_upload *u)
 {
 	CLEANUP(error_release) struct error ignored = ERROR_INIT;
-	struct run run = *u->run;
+	struct run run = run_after(u->run, ABORT_TIME);
 
-	run.cancel = NULL;
-	run.deadline = INSTANT_NONE;
-	run = run_within(&run, ABORT_TIME);
 	if (s3_delete(&run, u->s, u->facts->key, NULL, &ignored))
 		error_release(&ignored);
 }
@@ -469,11 +455,8 @@ enum status s3_upload_finish(struct run *run, struct s3_upload *u, bool heeded, 
 static void abort_in_store(struct s3_upload *u)
 {
 	CLEANUP(error_release) struct error ignored = ERROR_INIT;
-	struct run run = *u->run;
+	struct run run = run_after(u->run, ABORT_TIME);
 
-	run.cancel = NULL;
-	run.deadline = INSTANT_NONE;
-	run = run_within(&run, ABORT_TIME);
 	if (s3_abort_upload(&run, u->s, u->facts->key, u->id, &ignored))
 		error_release(&ignored); /* a prune finds it */
 }
