@@ -50,10 +50,10 @@ void catalog_release(struct catalog *c)
 	*c = (struct catalog)CATALOG_INIT;
 }
 
-static void add_unreadable(struct catalog *c, const char *key, const char *why)
+static void add_unreadable(struct catalog *c, const char *key, const char *why, bool newer)
 {
 	c->unreadable = xrealloc(c->unreadable, (c->unreadables + 1) * sizeof *c->unreadable);
-	c->unreadable[c->unreadables++] = (struct catalog_unreadable){.key = xstrdup(key), .why = xstrdup(why)};
+	c->unreadable[c->unreadables++] = (struct catalog_unreadable){.key = xstrdup(key), .why = xstrdup(why), .newer = newer};
 }
 
 /* The id in "<prefix><id>.json"; NULL where the key is not of that form. Owned. */
@@ -95,7 +95,7 @@ static enum status add_manifest(void *ctx, struct bulk_object *o, struct error *
 	struct catalog *c = k->c;
 
 	if (o->bad) {
-		add_unreadable(c, o->key, o->bad);
+		add_unreadable(c, o->key, o->bad, false);
 		return ST_OK;
 	}
 	if (!manifest_read(buf_str(o->bytes), o->bytes->len, &m, &why) && !strcmp(m.id, id)) {
@@ -107,7 +107,7 @@ static enum status add_manifest(void *ctx, struct bulk_object *o, struct error *
 		return ST_OK;
 	}
 	o->keep = false;
-	add_unreadable(c, o->key, why.code ? error_text(&why) : "names another backup");
+	add_unreadable(c, o->key, why.code ? error_text(&why) : "names another backup", why.code == ST_UNSUPPORTED);
 	manifest_release(&m);
 	return ST_OK;
 }

@@ -32,6 +32,7 @@ struct catalog_backup {
 struct catalog_unreadable {
 	char *key;
 	char *why;
+	bool newer; /* whole, but of a newer drtool, or encrypted in a way that this one does not know */
 };
 struct catalog {
 	struct catalog_backup *backup; /* ascending id */

@@ -126,6 +126,17 @@ const struct catalog_backup *copy_find(const struct catalog *c, const char *id)
 	return c->backups ? bsearch(id, c->backup, c->backups, sizeof *c->backup, by_id) : NULL;
 }
 
+const struct catalog_unreadable *copy_unreadable_there(const struct copying *c, const char *id)
+{
+	CLEANUP(cstr_release) char *name = xasprintf("%s.json", id);
+	CLEANUP(cstr_release) char *key = catalog_key(c->q->source, "backup", name);
+
+	for (size_t i = 0; i < c->there.unreadables; i++)
+		if (!strcmp(c->there.unreadable[i].key, key))
+			return &c->there.unreadable[i];
+	return NULL;
+}
+
 static bool same_objects(const struct manifest *a, const struct manifest *b)
 {
 	bool same = a->objects == b->objects;
@@ -169,13 +180,18 @@ bool copy_all_there(const struct copying *c, const struct manifest *m)
 static void decide(struct copying *c, const struct catalog_backup *b, struct copied_backup *to)
 {
 	const struct catalog_backup *there = copy_find(&c->there, b->manifest.id);
+	const struct catalog_unreadable *unread = there ? NULL : copy_unreadable_there(c, b->manifest.id);
 
 	snprintf(to->id, sizeof to->id, "%s", b->manifest.id);
 	to->stored = b->manifest.stored;
 	to->action = c->q->dry_run ? COPY_COPIED : COPY_PENDING;
-	if (there && !there->bad && !same_objects(&there->manifest, &b->manifest) && copy_same_inside(&there->manifest, &b->manifest)) {
-		to->action = COPY_LEFT;
-		error_set(&to->err, ST_REFUSED, "store %s has it encrypted otherwise; copy --re-encrypt from and to that store changes it", c->to.name);
+	if (unread && unread->newer) {
+		to->action = COPY_FAILED;
+		error_set(&to->err, ST_REFUSED, "store %s has a manifest of this id that cannot be read (%s); it is left as it is", c->to.name, unread->why);
+	} else if (there && !same_objects(&there->manifest, &b->manifest) && copy_same_inside(&there->manifest, &b->manifest)) {
+		to->action = there->bad ? COPY_FAILED : COPY_LEFT;
+		error_set(&to->err, ST_REFUSED, there->bad ? "store %s has it encrypted otherwise, and damaged; copy --re-encrypt replaces it" :
+			  "store %s has it encrypted otherwise; copy --re-encrypt from and to that store changes it", c->to.name);
 	} else if (there && !same_objects(&there->manifest, &b->manifest)) {
 		to->action = COPY_FAILED;
 		error_set(&to->err, ST_REFUSED, "store %s has another backup of this id; it is left as it is", c->to.name);

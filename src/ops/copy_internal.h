@@ -33,6 +33,8 @@ enum status copying_open(struct copying *c, struct error *err) MUST_CHECK;
 void copying_release(struct copying *c);
 /* The backup of a catalog; NULL: it has none. */
 const struct catalog_backup *copy_find(const struct catalog *c, const char *id);
+/* What the target has under the name of the manifest of that backup, where it cannot be read; else NULL. */
+const struct catalog_unreadable *copy_unreadable_there(const struct copying *c, const char *id);
 /* The same bytes inside, sealed for others or at another time. */
 bool copy_same_inside(const struct manifest *a, const struct manifest *b);
 /* The size of every volume in c->stored is that of the manifest. */

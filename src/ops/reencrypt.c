@@ -373,22 +373,11 @@ static bool is_done(const struct resealing *x, const struct catalog_backup *t)
 	       (t->manifest.hidden || !x->q->source->s.private_manifest) && copy_all_there(&x->c, &t->manifest);
 }
 
-static const char *why_unreadable(const struct resealing *x, const char *id)
-{
-	CLEANUP(cstr_release) char *name = xasprintf("%s.json", id);
-	CLEANUP(cstr_release) char *key = catalog_key(x->q->source->name, "backup", name);
-
-	for (size_t i = 0; i < x->c.there.unreadables; i++)
-		if (!strcmp(x->c.there.unreadable[i].key, key))
-			return x->c.there.unreadable[i].why;
-	return NULL;
-}
-
 /* PENDING: it is to be sealed anew. */
 static void decide(const struct resealing *x, const struct catalog_backup *b, struct copied_backup *to)
 {
 	const struct catalog_backup *there = copy_find(&x->c.there, b->manifest.id);
-	const char *why = there ? NULL : why_unreadable(x, b->manifest.id);
+	const struct catalog_unreadable *unread = there ? NULL : copy_unreadable_there(&x->c, b->manifest.id);
 
 	snprintf(to->id, sizeof to->id, "%s", b->manifest.id);
 	to->stored = b->manifest.stored;
@@ -396,9 +385,10 @@ static void decide(const struct resealing *x, const struct catalog_backup *b, st
 	if (there && !copy_same_inside(&there->manifest, &b->manifest)) {
 		to->action = COPY_FAILED;
 		error_set(&to->err, ST_REFUSED, "store %s has another backup of this id; it is left as it is", x->c.to.name);
-	} else if (why) {
+	} else if (unread) {
 		to->action = COPY_FAILED;
-		error_set(&to->err, ST_REFUSED, "store %s has a manifest of this id that cannot be read (%s); it is left as it is", x->c.to.name, why);
+		error_set(&to->err, ST_REFUSED, "store %s has a manifest of this id that cannot be read (%s); it is left as it is", x->c.to.name,
+			  unread->why);
 	} else if (is_done(x, there)) {
 		to->action = COPY_THERE;
 	} else if (!x->c.same && b->bad) {

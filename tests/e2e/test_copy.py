@@ -7,6 +7,7 @@ import time
 import fault
 import pytest
 import shop as shop_lib
+from fault_archive import sign
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +130,20 @@ def test_a_damaged_copy_is_replaced_by_the_good_one_and_counts_as_good_again(sho
     assert archive.read_bytes() == drtool.archives("shop")[-1].read_bytes()
     assert not drtool.ok("list", "shop", "--from", "offsite", "--json").json[0]["backups"][-1]["bad"]
     drtool.ok("check", "shop", "--from", "offsite")
+
+
+def test_a_manifest_that_a_newer_drtool_wrote_is_left_as_it_is_and_a_damaged_one_is_replaced(shop):
+    drtool = pair(shop)
+    drtool.ok(*COPY)
+    older, newest = sorted((drtool.second / "shop" / "backup").glob("*.json"))
+    good = newest.read_bytes()
+    newer = sign({**json.loads(older.read_text()), "version": 99}).encode()
+    fault.write(older, newer)
+    fault.write(newest, good[:-20])
+    out = drtool.fails(3, *COPY)
+    assert older.stem in out.text and "it is left as it is" in out.text
+    assert older.read_bytes() == newer
+    assert newest.read_bytes() == good
 
 
 def stamp():
