@@ -10,7 +10,7 @@ A fault is a function of a Request that gives None (pass on) or one of these wor
     "stall"         no answer, the connection stays open
     "delay:S"       the answer comes S seconds later
     "503:S"         an answer of the proxy's own, with Retry-After where S is given; also 500, 429; "slow" is 503 SlowDown
-    "403:CODE"      a refusal of the proxy's own; also 400, 404
+    "403:CODE:TEXT" a refusal of the proxy's own, TEXT or a word of the proxy's in it; also 400, 404, 501
     "flip-request"  one bit of the body is other
     "flip-answer"   the same of the answer's body
 """
@@ -205,8 +205,8 @@ class Proxy:
         if word == "stall":
             self.stopped.wait(600)
             return False
-        if word in CODES or word in ("400", "403", "404"):
-            return self._refuse(client, word, number)
+        if word in CODES or word in ("400", "403", "404", "501"):
+            return self._refuse(client, request, word, number)
         if word == "half":
             link.half(request)
             return _reset(client)
@@ -232,14 +232,15 @@ class Proxy:
         client.sendall(data)
         return True
 
-    def _refuse(self, client, word, number):
+    def _refuse(self, client, request, word, number):
+        code, _, text = number.partition(":")
         status = int(word) if word.isdigit() else 503
-        body = f'<?xml version="1.0" encoding="UTF-8"?><Error><Code>{CODES.get(word, number)}</Code><Message>from the proxy</Message></Error>'.encode()
+        body = f'<?xml version="1.0" encoding="UTF-8"?><Error><Code>{CODES.get(word, code)}</Code><Message>{text or "from the proxy"}</Message></Error>'.encode()
         headers = [("Content-Type", "application/xml"), ("Date", _date(time.time()))] + ([("Retry-After", number)] if number and word in CODES else [])
         answer = Answer(status, http.client.responses.get(status, "Refused"), headers, body)
         if self.rewrite:
             self.rewrite(answer)
-        client.sendall(answer.bytes())
+        client.sendall(answer.bytes(request.method == "HEAD"))
         return True
 
 
@@ -292,6 +293,12 @@ class _Link:
         if request.body:
             connection.endheaders(request.body[: len(request.body) // 2])
         self.close()
+
+
+def without_sums(request):
+    """For a Proxy: what Backblaze B2 says to headers that speak of checksums."""
+    named = next((k.lower() for k, _ in request.headers if k.lower().startswith("x-amz-checksum")), None)
+    return f"400:InvalidArgument:Unsupported header '{named}' received for this API call." if named else None
 
 
 def _reset(client):

@@ -8,15 +8,11 @@
 static enum status try_condition(struct run *run, struct s3 *s, const char *header, const char *value, bool *refused, struct error *err)
 {
 	CLEANUP(http_headers_release) struct http_headers headers = HTTP_HEADERS_INIT;
-	CLEANUP(buf_release) struct buf sum = BUF_INIT;
-	const struct sha256 sha = sha256_of(PROBE_TEXT, strlen(PROBE_TEXT));
 	const struct s3_request q = {.method = "PUT", .doing = "try conditions", .key = PROBE_KEY, .headers = &headers,
-				     .body = PROBE_TEXT, .n = strlen(PROBE_TEXT), .sha = &sha};
+				     .body = PROBE_TEXT, .n = strlen(PROBE_TEXT), .sum = S3_SUM_BODY};
 
 	*refused = false;
 	http_headers_add(&headers, header, "%s", value);
-	s3_base64(sha.byte, sizeof sha.byte, &sum);
-	http_headers_add(&headers, "x-amz-checksum-sha256", "%s", sum.data); /* which a bucket that retains by itself wants */
 	if (!s3_do(run, s, &q, err))
 		return ST_OK;
 	*refused = err->code == ST_PRECONDITION;

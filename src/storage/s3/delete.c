@@ -133,10 +133,8 @@ static enum status delete_batch(struct run *run, struct s3 *s, struct doomed *it
 	CLEANUP(http_answer_release) struct http_answer a = HTTP_ANSWER_INIT;
 	CLEANUP(http_headers_release) struct http_headers headers = HTTP_HEADERS_INIT;
 	CLEANUP(buf_release) struct buf body = BUF_INIT;
-	CLEANUP(buf_release) struct buf sum = BUF_INIT;
 	struct outcome o = {.s = s, .item = item, .n = n};
 	const struct s3_param param = {"delete", NULL};
-	unsigned char md5[16];
 
 	buf_puts(&body, "<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Quiet>true</Quiet>");
 	for (size_t i = 0; i < n; i++) {
@@ -152,16 +150,9 @@ static enum status delete_batch(struct run *run, struct s3 *s, struct doomed *it
 		buf_puts(&body, "</Object>");
 	}
 	buf_puts(&body, "</Delete>");
-	const struct sha256 sha = sha256_of(body.data, body.len);
-	s3_base64(sha.byte, sizeof sha.byte, &sum);
-	http_headers_add(&headers, "x-amz-checksum-sha256", "%s", sum.data);
-	buf_clear(&sum);
-	s3_md5(body.data, body.len, md5);
-	s3_base64(md5, sizeof md5, &sum);
-	http_headers_add(&headers, "Content-MD5", "%s", sum.data);
 	http_headers_add(&headers, "Content-Type", "application/xml");
 	const struct s3_request q = {.method = "POST", .doing = "delete", .param = &param, .params = 1, .headers = &headers,
-				     .body = body.data, .n = body.len, .sha = &sha, .max = ANSWER_MAX};
+				     .body = body.data, .n = body.len, .sum = S3_SUM_BATCH, .max = ANSWER_MAX};
 	if (s3_send(run, s, &q, &a, err))
 		return err->code;
 	if (s3_xml_read(buf_str(&a.body), a.body.len, "Delete", on_result, &o, err) == ST_BAD) {

@@ -46,12 +46,23 @@ struct s3 {
 	struct s3_keychain *keys;
 	atomic_bool bucket_seen; /* the bucket exists: 404 means the key */
 	atomic_bool answered;    /* something that speaks HTTP is there */
+	atomic_bool plain;       /* it refuses headers that speak of checksums */
 	_Atomic unsigned parts;  /* buffers of a put */
 	pthread_mutex_t mutex;   /* one looks, the others wait; guards the three below */
 	enum s3_known absent, matches, versions;
 };
 
 /* request.c */
+
+/* What a request says of checksums. A store that refuses such a header (Backblaze B2 does, HTTP 400) is asked again without, and from then on: the
+ * body is then sent with Content-MD5. */
+enum s3_sum {
+	S3_SUM_NONE,
+	S3_SUM_BODY,  /* the SHA-256 of the body, which a bucket that retains by itself wants */
+	S3_SUM_BATCH, /* the same and, for older stores that want it of such a request, Content-MD5 */
+	S3_SUM_PARTS, /* the parts that follow will have one */
+	S3_SUM_ASK,   /* the answer shall tell that of the object */
+};
 struct s3_request {
 	const char *method, *doing; /* "cannot <doing>" in errors */
 	const char *key;            /* of the storage; NULL: the bucket itself */
@@ -61,6 +72,7 @@ struct s3_request {
 	const void *body;
 	size_t n;
 	const struct sha256 *sha;   /* of the body; NULL: made here */
+	enum s3_sum sum;
 	void *to;                   /* as in http_request */
 	size_t to_len, max;
 	struct duration stall;

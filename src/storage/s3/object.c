@@ -47,12 +47,10 @@ static enum status object_of(const struct http_answer *a, const char *key, struc
 enum status s3_head(struct run *run, struct s3 *s, const char *key, const char *version, struct http_answer *a, struct storage_object *o,
 		    struct error *err)
 {
-	CLEANUP(http_headers_release) struct http_headers mode = HTTP_HEADERS_INIT;
 	const struct s3_param id = {"versionId", version};
 	const struct s3_request q = {.method = "HEAD", .doing = "look at it", .key = key, .param = &id, .params = version ? 1 : 0,
-				     .headers = &mode};
+				     .sum = S3_SUM_ASK};
 
-	http_headers_add(&mode, "x-amz-checksum-mode", "ENABLED");
 	for (int i = 0; i < HEAD_TRIES; i++) {
 		bool there = false;
 
@@ -180,12 +178,10 @@ static enum status whole_failed(const struct http_answer *a, const char *key, si
 enum status s3_get_whole(struct run *run, void *priv, const char *key, size_t max, struct buf *to, struct storage_object *o,
 			 struct error *err)
 {
-	CLEANUP(http_headers_release) struct http_headers mode = HTTP_HEADERS_INIT;
-	const struct s3_request q = {.method = "GET", .doing = "read", .key = key, .headers = &mode, .max = max ? max : 1};
+	const struct s3_request q = {.method = "GET", .doing = "read", .key = key, .sum = S3_SUM_ASK, .max = max ? max : 1};
 	struct hash128 last = {0};
 	bool again = false;
 
-	http_headers_add(&mode, "x-amz-checksum-mode", "ENABLED");
 	for (int i = 0; i < WHOLE_TRIES; i++) {
 		CLEANUP(http_answer_release) struct http_answer a = HTTP_ANSWER_INIT;
 

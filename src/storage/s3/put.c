@@ -238,9 +238,8 @@ static enum status send_whole(struct run *run, struct storage_put *p, struct htt
 			      struct error *err)
 {
 	CLEANUP(http_headers_release) struct http_headers headers = HTTP_HEADERS_INIT;
-	CLEANUP(buf_release) struct buf sum = BUF_INIT;
 	const struct s3_request q = {.method = "PUT", .doing = "write", .key = p->facts.key, .headers = &headers, .body = p->buffer,
-				     .n = p->len, .sha = sha, .alive = p->facts.alive, .alive_ctx = p->facts.alive_ctx, .repeated = repeated};
+				     .n = p->len, .sha = sha, .sum = S3_SUM_BODY, .alive = p->facts.alive, .alive_ctx = p->facts.alive_ctx, .repeated = repeated};
 	bool heeded;
 
 	if (check_condition(run, p->s, &p->facts, &heeded, err))
@@ -248,8 +247,6 @@ static enum status send_whole(struct run *run, struct storage_put *p, struct htt
 	s3_put_describe(run, p->s, &p->facts, &headers);
 	if (heeded)
 		s3_put_condition(&p->facts, &headers);
-	s3_base64(sha->byte, sizeof sha->byte, &sum);
-	http_headers_add(&headers, "x-amz-checksum-sha256", "%s", sum.data);
 	if (s3_send(run, p->s, &q, a, err) && err->code == ST_NOT_FOUND && p->facts.condition == PUT_MATCHES)
 		return error_set(err, ST_PRECONDITION, "%s: is gone", p->facts.key);
 	if (err->code == ST_PRECONDITION)

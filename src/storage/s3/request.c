@@ -96,7 +96,9 @@ struct attempt {
 	struct s3 *s;
 	const struct s3_request *q;
 	struct http_answer *a;
-	char sha[SHA256_HEX];
+	struct sha256 sha;
+	char hex[SHA256_HEX];
+	bool plain; /* this try says nothing of checksums */
 	unsigned keys_refused, damaged;
 };
 
@@ -107,6 +109,28 @@ static struct duration time_for(const struct s3_request *q)
 	int64_t seconds = q->stall.us / 1000000 + (int64_t)((q->n > most ? q->n : most) / SLOWEST);
 
 	return DURATION_SECONDS(seconds < LEAST_TIME ? LEAST_TIME : seconds);
+}
+
+static void add_sum(const struct attempt *t, struct http_headers *to)
+{
+	const struct s3_request *q = t->q;
+	bool body = q->sum == S3_SUM_BODY || q->sum == S3_SUM_BATCH;
+	CLEANUP(buf_release) struct buf sha = BUF_INIT, md5 = BUF_INIT;
+	unsigned char sum[16];
+
+	if (body && !t->plain) {
+		s3_base64(t->sha.byte, sizeof t->sha.byte, &sha);
+		http_headers_add(to, "x-amz-checksum-sha256", "%s", sha.data);
+	}
+	if (q->sum == S3_SUM_BATCH || (body && t->plain)) {
+		s3_md5(q->body, q->n, sum);
+		s3_base64(sum, sizeof sum, &md5);
+		http_headers_add(to, "Content-MD5", "%s", md5.data);
+	}
+	if (q->sum == S3_SUM_PARTS && !t->plain)
+		http_headers_add(to, "x-amz-checksum-algorithm", "SHA256");
+	if (q->sum == S3_SUM_ASK && !t->plain)
+		http_headers_add(to, "x-amz-checksum-mode", "ENABLED");
 }
 
 static enum status send_once(struct attempt *t, struct s3_keys *keys, struct error *err)
@@ -128,9 +152,10 @@ static enum status send_once(struct attempt *t, struct s3_keys *keys, struct err
 	s3_query(q->param, q->params, &query);
 	for (size_t i = 0; q->headers && i < q->headers->len; i++)
 		http_headers_add(&headers, q->headers->item[i].name, "%s", q->headers->item[i].value);
+	add_sum(t, &headers);
 	const struct s3_signing sign = {.keys = keys, .region = place->region, .service = "s3", .now = run_now(t->run),
 					.method = q->method, .host = place->host, .path = path.data, .query = buf_str(&query),
-					.payload = t->sha};
+					.payload = t->hex};
 	s3_sign(&sign, &headers);
 	CLEANUP(cstr_release) char *url = xasprintf("%s://%s%s%s%s", place->tls ? "https" : "http", place->host, path.data,
 						    query.len ? "?" : "", buf_str(&query));
@@ -224,7 +249,7 @@ static enum status judge(struct attempt *t, const struct s3_keys *used, struct e
 	return err->code;
 }
 
-static enum status one_try(struct attempt *t, struct error *err)
+static enum status try_once(struct attempt *t, struct error *err)
 {
 	CLEANUP(s3_keys_release) struct s3_keys keys = S3_KEYS_INIT;
 
@@ -245,6 +270,27 @@ static enum status one_try(struct attempt *t, struct error *err)
 	return judge(t, &keys, err);
 }
 
+/* The refusal may be one of a header of checksums; an answer to HEAD has no words. */
+static bool refuses_sums(const struct attempt *t)
+{
+	const struct http_answer *a = t->a;
+
+	return t->q->sum && !t->plain && (a->status == 400 || a->status == 501) &&
+	       (!strcmp(t->q->method, "HEAD") || (a->body.len && strstr(a->body.data, "x-amz-checksum")));
+}
+
+static enum status one_try(struct attempt *t, struct error *err)
+{
+	t->plain = atomic_load(&t->s->plain);
+	if (!try_once(t, err) || !refuses_sums(t))
+		return err->code;
+	error_release(err);
+	t->plain = true;
+	if (!try_once(t, err) || t->a->status == 404)
+		atomic_store(&t->s->plain, true);
+	return err->code;
+}
+
 /* A refusal proves that this try did nothing; a server's own error, silence, or an answer that broke off does not. */
 static bool may_be_done(const struct http_answer *a) { return a->resent || (a->sent && (a->status < 300 || a->status >= 500)); }
 
@@ -252,12 +298,12 @@ enum status s3_send(struct run *run, struct s3 *s, const struct s3_request *q, s
 {
 	const struct http_backoff backoff = {.budget = s->params.retry};
 	struct http_backoff first = backoff; /* until the store answers at all, its address is more likely wrong than the network away */
-	struct attempt t = {.run = run, .s = s, .q = q, .a = a};
+	struct attempt t = {.run = run, .s = s, .q = q, .a = a, .sha = q->sha ? *q->sha : sha256_of(q->n ? q->body : "", q->n)};
 	struct http_retry retry = HTTP_RETRY_INIT;
 
 	if (!first.budget.us || first.budget.us > FIRST_BUDGET.us)
 		first.budget = FIRST_BUDGET;
-	sha256_hex(q->sha ? *q->sha : sha256_of(q->n ? q->body : "", q->n), t.sha);
+	sha256_hex(t.sha, t.hex);
 	if (q->repeated)
 		*q->repeated = false;
 	while (one_try(&t, err)) {

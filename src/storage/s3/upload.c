@@ -80,17 +80,13 @@ static enum status aborted(const struct s3_upload *u, struct error *err)
 
 static enum status send_part(struct s3_upload *u, const struct job *j, struct part *part, struct error *err)
 {
-	CLEANUP(http_headers_release) struct http_headers headers = HTTP_HEADERS_INIT;
-	CLEANUP(buf_release) struct buf sum = BUF_INIT;
 	char number[16];
 
 	part->sha = sha256_of(j->buffer, part->n);
-	s3_base64(part->sha.byte, sizeof part->sha.byte, &sum);
-	http_headers_add(&headers, "x-amz-checksum-sha256", "%s", sum.data);
 	snprintf(number, sizeof number, "%u", j->number + 1);
 	const struct s3_param param[] = {{"partNumber", number}, {"uploadId", u->id}};
 	const struct s3_request q = {.method = "PUT", .doing = "upload a part", .key = u->facts->key, .param = param, .params = 2,
-				     .headers = &headers, .body = j->buffer, .n = part->n, .sha = &part->sha, .alive = u->facts->alive,
+				     .body = j->buffer, .n = part->n, .sha = &part->sha, .sum = S3_SUM_BODY, .alive = u->facts->alive,
 				     .alive_ctx = u->facts->alive_ctx};
 	for (int i = 0; i < PART_TRIES; i++) {
 		CLEANUP(http_answer_release) struct http_answer a = HTTP_ANSWER_INIT;
@@ -147,10 +143,9 @@ static enum status create(struct run *run, struct s3_upload *u, struct error *er
 	CLEANUP(http_headers_release) struct http_headers headers = HTTP_HEADERS_INIT;
 	const struct s3_param param = {"uploads", NULL};
 	const struct s3_request q = {.method = "POST", .doing = "begin the upload", .key = u->facts->key, .param = &param, .params = 1,
-				     .headers = &headers};
+				     .headers = &headers, .sum = S3_SUM_PARTS};
 
 	s3_put_describe(run, u->s, u->facts, &headers);
-	http_headers_add(&headers, "x-amz-checksum-algorithm", "SHA256");
 	if (failpoint("s3.upload.before", err) || s3_send(run, u->s, &q, &a, err) ||
 	    s3_xml_one(buf_str(&a.body), a.body.len, "UploadId", &u->id, err))
 		return err->code;
