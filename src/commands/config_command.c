@@ -1,10 +1,6 @@
 /* config check, show, example, grants, fetch. */
 #include "commands/cmd.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
-
 #include "core/log.h"
 #include "core/url.h"
 #include "ops/rows.h"
@@ -236,22 +232,6 @@ static enum status config_grants(struct cli *cli, struct error *err)
 
 /* ---- fetch ---- */
 
-/* A file that is there stays as it is. */
-static enum status write_new(const char *path, const struct buf *text, struct error *err)
-{
-	CLEANUP(fd_release) int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-
-	if (fd < 0 && errno == EEXIST)
-		return error_set(err, ST_REFUSED, "%s is there already and is not overwritten", path);
-	if (fd < 0)
-		return error_errno(err, errno, "cannot make %s", path);
-	if (!fs_write_all(fd, buf_str(text), text->len, path, err) && fsync(fd))
-		error_errno(err, errno, "cannot write %s", path);
-	if (err->code)
-		unlink(path); /* a part of it is nothing to go on with */
-	return err->code;
-}
-
 /* *found: the store has one, so that the next one is not asked, whatever becomes of it here. */
 static enum status fetch_from(struct cli *cli, const struct op_store *from, bool *found, struct error *err)
 {
@@ -270,7 +250,7 @@ static enum status fetch_from(struct cli *cli, const struct op_store *from, bool
 		out_text(buf_str(&r.text));
 		return ST_OK;
 	}
-	if (write_new(cli->f.output, &r.text, err))
+	if (fs_write_new(cli->f.output, buf_str(&r.text), r.text.len, err))
 		return err->code;
 	if (!cli->p.quiet)
 		out_printf("%s from %s; secrets are left out: look for \"left out\"\n", cli->f.output, r.key);

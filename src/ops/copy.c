@@ -6,9 +6,8 @@
 #define BLOCK ((size_t)4 << 20)
 #define BLOCKS_MAX 8u
 #define BLOCKS_MIN 4u
-#define FIXED ((uint64_t)40 << 20) /* the process, its libraries, and what a put holds */
-#define PARTS 3u                       /* buffers of a put that has any */
-#define MEMORY ((uint64_t)64 << 20)
+#define PROCESS ((uint64_t)20 << 20) /* with its libraries */
+#define PARTS_MAX 3u                 /* buffers of a put that has any */
 
 void copying_release(struct copying *c)
 {
@@ -92,19 +91,32 @@ static enum status check_identity(struct copying *c, struct error *err)
 	return error_hint(err, "They are two sources under one name: copy into another store or folder.");
 }
 
-enum status copying_open(struct copying *c, struct error *err)
+/* Parts of the put first, what is left goes to the buffers between both stores. */
+static void divide_memory(struct copying *c)
 {
-	CLEANUP(cstr_release) char *what = NULL;
-	uint64_t memory = c->env->global->mem_limit ? c->env->global->mem_limit : MEMORY;
+	const size_t from = c->from.storage.ops->part_size, part = c->no_target ? 0 : c->to.storage.ops->part_size;
+	const uint64_t memory = budget_limit(c->env->global->mem_limit, from || part);
+
+	c->parts = PARTS_MAX;
+	while (c->parts > 1 && PROCESS + c->parts * (uint64_t)part + BLOCKS_MIN * BLOCK > memory)
+		c->parts--;
+	const uint64_t held = PROCESS + c->parts * (uint64_t)part;
 
 	c->block = BLOCK;
-	c->blocks = memory > FIXED ? (unsigned)min_u64((memory - FIXED) / BLOCK, BLOCKS_MAX) : 0;
+	c->blocks = memory > held ? (unsigned)min_u64((memory - held) / BLOCK, BLOCKS_MAX) : 0;
 	if (c->blocks < BLOCKS_MIN) {
 		c->blocks = BLOCKS_MIN;
 		c->block = BLOCK / 4;
 	}
+}
+
+enum status copying_open(struct copying *c, struct error *err)
+{
+	CLEANUP(cstr_release) char *what = NULL;
+
 	if (open_both(c, err))
 		return err->code;
+	divide_memory(c);
 	if (!c->q->source)
 		return ST_OK;
 	what = c->anew ? xstrdup("re-encrypt") : xasprintf("copy from %s", c->from.name);
@@ -379,6 +391,12 @@ static enum status copy_one(struct run *run, void *ctx, size_t i, struct error *
 	return ST_OK;
 }
 
+void copying_parts(struct copying *c, unsigned parts)
+{
+	if (c->to.storage.ops->put_parts)
+		c->to.storage.ops->put_parts(c->to.storage.priv, parts);
+}
+
 /* The newest first: it is the one that is needed most. large: those for which all buffers are one queue. */
 static enum status copy_round(struct copying *c, bool large, struct error *err)
 {
@@ -390,8 +408,7 @@ static enum status copy_round(struct copying *c, bool large, struct error *err)
 		if (c->r->backup[i].action == COPY_PENDING && (c->r->backup[i].stored > c->block) == large)
 			index[n++] = i;
 	work.n = n;
-	if (c->to.storage.ops->put_parts)
-		c->to.storage.ops->put_parts(c->to.storage.priv, large ? PARTS : 1);
+	copying_parts(c, large ? c->parts : 1);
 	enum status st = crowd_do(c->env->run, &work, err);
 	free(index);
 	return st;

@@ -22,6 +22,7 @@ struct copying {
 	struct instant began;
 	size_t block;               /* bytes of one buffer */
 	unsigned blocks;            /* buffers of all threads together */
+	unsigned parts;             /* buffers of one put, where it has any */
 	_Atomic uint64_t bytes;
 	_Atomic size_t others;
 };
@@ -31,6 +32,8 @@ struct copying {
 /* Both stores, the lock of the target, both catalogs. ST_REFUSED: the source belongs to another server there. */
 enum status copying_open(struct copying *c, struct error *err) MUST_CHECK;
 void copying_release(struct copying *c);
+/* How many buffers a put into the target may have from now on. */
+void copying_parts(struct copying *c, unsigned parts);
 /* The backup of a catalog; NULL: it has none. */
 const struct catalog_backup *copy_find(const struct catalog *c, const char *id);
 /* What the target has under the name of the manifest of that backup, where it cannot be read; else NULL. */

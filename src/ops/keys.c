@@ -1,10 +1,6 @@
 /* Keys of sealed backups: making them, and which backups they open. */
 #include "ops/keys.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
-
 #include "ops/internal.h"
 
 /* ---- remembering ---- */
@@ -187,21 +183,9 @@ enum status op_key_make(struct op_env *env, const char *passphrase, struct key_m
 
 enum status op_key_write(const struct key_made *k, const char *path, struct error *err)
 {
-	int made = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-	CLEANUP(fd_release) int fd = made;
-
-	if (fd < 0 && errno == EEXIST) {
-		error_set(err, ST_REFUSED, "%s is there already, and a key is never overwritten", path);
-		return error_hint(err, "The key in it may be the only one that opens a backup. Choose another name.");
-	}
-	if (fd < 0)
-		return error_errno(err, errno, "cannot make %s", path);
-	if (fs_write_all(fd, buf_str(&k->file), k->file.len, path, err) ||
-	    (fsync(fd) && error_errno(err, errno, "cannot write %s", path))) {
-		unlink(path);
-		return err->code;
-	}
-	return ST_OK;
+	if (fs_write_new(path, buf_str(&k->file), k->file.len, err) == ST_REFUSED)
+		error_hint(err, "The key in it may be the only one that opens a backup. Choose another name.");
+	return err->code;
 }
 
 /* ---- the form ---- */

@@ -55,6 +55,7 @@ static enum status prepare(struct resealing *x, struct error *err)
 	x->window = xmalloc(WINDOW);
 	if (copying_open(&x->c, err) || storage_list(x->c.env->run, &x->c.to.storage, folder, NULL, &x->c.stored, err))
 		return err->code;
+	copying_parts(&x->c, x->c.parts);
 	for (size_t i = 0; i < x->c.have.unreadables; i++)
 		notes_add(x->c.env->notes, "%s in store %s cannot be read and is not encrypted anew: %s", x->c.have.unreadable[i].key,
 			  x->c.from.name, x->c.have.unreadable[i].why);

@@ -89,15 +89,13 @@ uint64_t budget_cgroup_limit(const char *sys, const char *self)
 	return least;
 }
 
-static uint64_t limit_of(const struct budget_request *q)
+uint64_t budget_limit(uint64_t mem_limit, bool large)
 {
-	uint64_t group;
+	const uint64_t usual = large ? LIMIT_LARGE : LIMIT_DEFAULT;
 
-	if (q->mem_limit)
-		return q->mem_limit;
-	const uint64_t usual = q->large ? LIMIT_LARGE : LIMIT_DEFAULT;
-
-	group = budget_cgroup_limit("/sys/fs/cgroup", "/proc/self/cgroup");
+	if (mem_limit)
+		return mem_limit;
+	const uint64_t group = budget_cgroup_limit("/sys/fs/cgroup", "/proc/self/cgroup");
 	return group ? min_u64(usual, group / 4 * 3) : usual;
 }
 
@@ -203,7 +201,7 @@ enum status budget_divide(const struct budget_request *q, struct budget *b, stru
 {
 	unsigned cpus = processors();
 
-	*b = (struct budget){.mem_limit = limit_of(q), .each_reader = q->load ? q->each_reader : 0, .others = q->others};
+	*b = (struct budget){.mem_limit = budget_limit(q->mem_limit, q->large), .each_reader = q->load ? q->each_reader : 0, .others = q->others};
 	b->jobs = q->jobs ? q->jobs : cpus < JOBS_DEFAULT ? cpus : JOBS_DEFAULT;
 	if (b->jobs > CREW_WORKERS)
 		b->jobs = CREW_WORKERS;

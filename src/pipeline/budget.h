@@ -31,6 +31,8 @@ struct budget {
 };
 /* Fewer jobs than asked for where memory is short; ST_MEMORY where not even one fits, naming the least that would do. */
 enum status budget_divide(const struct budget_request *q, struct budget *b, struct error *err) MUST_CHECK;
+/* The memory that a run may take; mem_limit and large as in budget_request. */
+uint64_t budget_limit(uint64_t mem_limit, bool large);
 /* What the whole may use at most. */
 uint64_t budget_total(const struct budget *b);
 /* The least memory limit of the control groups that the process is in, by the file system at `sys` and the list `self`; 0: none. */

@@ -40,6 +40,13 @@ enum status fs_sync_dir(const char *path, struct error *err)
 	return ST_OK;
 }
 
+enum status fs_sync_parent(const char *path, struct error *err)
+{
+	CLEANUP(cstr_release) char *parent = parent_of(path);
+
+	return fs_sync_dir(parent, err);
+}
+
 /* Makes one folder, durably; one that is there already is fine. */
 static enum status make_dir(const char *path, mode_t mode, struct error *err)
 {
@@ -53,8 +60,7 @@ static enum status make_dir(const char *path, mode_t mode, struct error *err)
 			return ST_OK;
 		return error_errno(err, why == EEXIST ? ENOTDIR : why, "cannot make the folder %s", path);
 	}
-	CLEANUP(cstr_release) char *parent = parent_of(path);
-	return fs_sync_dir(parent, err);
+	return fs_sync_parent(path, err);
 }
 
 enum status fs_mkdirs(const char *path, mode_t mode, struct error *err)
@@ -163,23 +169,28 @@ static int open_neighbour(const char *path, char **name)
 	return fd;
 }
 
+/* fsync and close, both checked; *fd is -1 afterwards. */
+static enum status close_synced(int *fd, const char *name, struct error *err)
+{
+	bool synced = !fsync(*fd) || error_errno(err, errno, "cannot sync %s", name) == ST_OK;
+	int closed = close(*fd);
+
+	*fd = -1;
+	return synced && closed ? error_errno(err, errno, "cannot write %s", name) : err->code;
+}
+
 static enum status write_synced(int *fd, mode_t mode, const struct buf *content, const char *name, struct error *err)
 {
 	if (fchmod(*fd, mode))
 		return error_errno(err, errno, "cannot set the mode of %s", name);
 	if (fs_write_all(*fd, content->data, content->len, name, err))
 		return err->code;
-	if (fsync(*fd))
-		return error_errno(err, errno, "cannot sync %s", name);
-	int closed = close(*fd);
-	*fd = -1;
-	return closed ? error_errno(err, errno, "cannot write %s", name) : ST_OK;
+	return close_synced(fd, name, err);
 }
 
 enum status fs_write_file(const char *path, mode_t mode, const void *p, size_t n, struct error *err)
 {
 	CLEANUP(cstr_release) char *temporary = NULL;
-	CLEANUP(cstr_release) char *parent = parent_of(path);
 	CLEANUP(fd_release) int fd = open_neighbour(path, &temporary);
 	const struct buf content = {.data = (char *)(uintptr_t)p, .len = n};
 
@@ -192,7 +203,20 @@ enum status fs_write_file(const char *path, mode_t mode, const void *p, size_t n
 		unlink(temporary);
 		return done;
 	}
-	return fs_sync_dir(parent, err);
+	return fs_sync_parent(path, err);
+}
+
+enum status fs_write_new(const char *path, const void *p, size_t n, struct error *err)
+{
+	CLEANUP(fd_release) int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0 && errno == EEXIST)
+		return error_set(err, ST_REFUSED, "%s is there already and is not overwritten", path);
+	if (fd < 0)
+		return error_errno(err, errno, "cannot make %s", path);
+	if (fs_write_all(fd, p, n, path, err) || close_synced(&fd, path, err) || fs_sync_parent(path, err))
+		unlink(path);
+	return err->code;
 }
 
 static enum status list_names(DIR *dir, const char *path, struct strlist *to, struct error *err)

@@ -14,10 +14,13 @@ enum status fs_mkdirs(const char *path, mode_t mode, struct error *err) MUST_CHE
 enum status fs_read_file(const char *path, size_t max, struct buf *to, struct error *err) MUST_CHECK;
 /* Writes a temporary neighbour with the mode, fsync, rename, fsync of the folder. */
 enum status fs_write_file(const char *path, mode_t mode, const void *p, size_t n, struct error *err) MUST_CHECK;
+/* A 0600 file that is not there yet, durably, or none. ST_REFUSED: it is there, and stays as it is. */
+enum status fs_write_new(const char *path, const void *p, size_t n, struct error *err) MUST_CHECK;
 enum status fs_write_all(int fd, const void *p, size_t n, const char *name, struct error *err) MUST_CHECK;
 /* Exactly n bytes; a file that ends before is ST_BAD. */
 enum status fs_read_at(int fd, uint64_t offset, void *to, size_t n, const char *name, struct error *err) MUST_CHECK;
 enum status fs_sync_dir(const char *path, struct error *err) MUST_CHECK;
+enum status fs_sync_parent(const char *path, struct error *err) MUST_CHECK; /* the folder that path is in */
 /* Names in a folder except . and .., byte order. */
 enum status fs_list(const char *path, struct strlist *to, struct error *err) MUST_CHECK;
 enum status fs_remove_tree(const char *path, struct error *err) MUST_CHECK; /* absent is fine; never follows links */

@@ -35,7 +35,7 @@ def test_a_key_is_written_for_its_owner_alone_and_never_over_another(drtool):
     assert path.stat().st_mode & 0o777 == 0o600
     text = path.read_text()
     assert re.fullmatch(rf"# created: .*\n# public key: {public}\nAGE-SECRET-KEY-1[A-Z0-9]{{58}}\n", text)
-    assert "never overwritten" in drtool.fails(7, "key", "generate", "--output", path).err
+    assert "is not overwritten" in drtool.fails(7, "key", "generate", "--output", path).err
     (drtool.dir / "link").symlink_to(drtool.dir / "nowhere")
     drtool.fails(7, "key", "generate", "--output", drtool.dir / "link")
     assert path.read_text() == text

@@ -199,3 +199,17 @@ TEST("a temporary folder is private and goes with all it holds")
 	setenv("TMPDIR", "/absent", 1);
 	CHECK_ERR(tmpdir_make(&t, "work", &e), e, ST_IO, "temporary folder /absent/work-");
 }
+
+TEST("a new file is written whole and private, and one that is there stays as it is")
+{
+	CLEANUP(cstr_release) char *path = path_join(test_dir(), "new");
+	CLEANUP(buf_release) struct buf b = BUF_INIT;
+	struct error err = ERROR_INIT;
+	struct stat st;
+
+	CHECK_OK(fs_write_new(path, "first", 5, &err), err);
+	CHECK(!stat(path, &st) && (st.st_mode & 07777) == 0600);
+	CHECK_ERR(fs_write_new(path, "other", 5, &err), err, ST_REFUSED, "is there already");
+	CHECK_OK(fs_read_file(path, 100, &b, &err), err);
+	CHECK_STR(buf_str(&b), "first");
+}
