@@ -99,8 +99,7 @@ static enum status add_manifest(void *ctx, struct bulk_object *o, struct error *
 		return ST_OK;
 	}
 	if (!manifest_read(buf_str(o->bytes), o->bytes->len, &m, &why) && !strcmp(m.id, id)) {
-		if (k->by_time)
-			js_decref(&m.shrink); /* nobody looks at it, and it is most of the memory */
+		js_decref(&m.shrink); /* nobody looks at it, and it is most of the memory */
 		if (!(c->backups & (c->backups + 1))) /* room for twice as many */
 			c->backup = xrealloc(c->backup, 2 * (c->backups + 1) * sizeof *c->backup);
 		c->backup[c->backups++] = (struct catalog_backup){.manifest = m, .suspect = m.suspect};

@@ -17,7 +17,7 @@ struct catalog_pin {
 };
 
 struct catalog_backup {
-	struct manifest manifest;
+	struct manifest manifest;    /* but for its list of rows (shrink), which catalog_manifest reads */
 	enum proof_level level;
 	struct instant proven_at;    /* time of the evidence that gave the level */
 	struct duration verify_took; /* of the newest verify; 0 none */

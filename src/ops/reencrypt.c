@@ -326,22 +326,25 @@ static enum status begin(struct resealing *x, struct manifest *m, struct manifes
 	return ST_OK;
 }
 
-static enum status reseal(struct resealing *x, struct manifest *m, struct error *err)
+/* The manifest is read again under the lease: that of a catalog is not whole. */
+static enum status reseal(struct resealing *x, const char *id, struct error *err)
 {
 	CLEANUP(lease_release) struct lease *lease = NULL;
 	CLEANUP(error_release) struct error no_lease = ERROR_INIT;
-	CLEANUP(manifest_release) struct manifest made = MANIFEST_INIT;
+	CLEANUP(manifest_release) struct manifest m = MANIFEST_INIT, made = MANIFEST_INIT;
 	CLEANUP(buf_release) struct buf text = BUF_INIT;
 	struct instant began = run_now(x->c.env->run);
-	bool private = m->hidden || x->q->source->s.private_manifest;
 	char random[7];
 
-	if (lease_take(x->c.env->run, &x->c.from, x->q->source->name, m->id, &lease, &no_lease))
+	if (lease_take(x->c.env->run, &x->c.from, x->q->source->name, id, &lease, &no_lease))
 		notes_add(x->c.env->notes, "store %s: no lease on what is read: %s", x->c.from.name, error_text(&no_lease));
-	if (begin(x, m, &made, err))
+	if (catalog_manifest(x->c.env->run, &x->c.from, x->q->source->name, id, &m, err))
+		return err->code;
+	const bool private = m.hidden || x->q->source->s.private_manifest;
+	if (begin(x, &m, &made, err))
 		return err->code;
 	run_random_hex(x->c.env->run, random, 6);
-	if (reseal_volumes(x, m, &made, random, err) || prove_opens(x, &made, err) || manifest_text(x, &made, private, &text, err)) {
+	if (reseal_volumes(x, &m, &made, random, err) || prove_opens(x, &made, err) || manifest_text(x, &made, private, &text, err)) {
 		sweep_own(x, &made, random);
 		return err->code;
 	}
@@ -425,7 +428,7 @@ static enum status reseal_one(struct resealing *x, struct catalog_backup *b, str
 	if (to->action == COPY_THERE && settle(x, &copy_find(&x->c.there, to->id)->manifest, &to->err))
 		to->action = COPY_FAILED;
 	else if (to->action == COPY_PENDING)
-		to->action = reseal(x, &b->manifest, &to->err) ? COPY_FAILED : COPY_COPIED;
+		to->action = reseal(x, to->id, &to->err) ? COPY_FAILED : COPY_COPIED;
 	if (to->action != COPY_FAILED)
 		return ST_OK;
 	explain(x, b, &to->err);
