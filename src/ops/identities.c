@@ -64,7 +64,7 @@ static enum status load(struct op_env *env, struct seal_identities *ids, struct 
 	if (add_setting(env, ids, &ask, err))
 		return err->code;
 	if (a.passphrase)
-		seal_identities_add_passphrase(ids, a.passphrase);
+		seal_identities_add_passphrase(ids, a.passphrase, SEAL_WORK_BACKUP_MAX);
 	return ST_OK;
 }
 

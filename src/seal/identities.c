@@ -36,9 +36,12 @@ static struct identity *identity_add(struct seal_identities *ids)
 	return &item[ids->n++];
 }
 
-void seal_identities_add_passphrase(struct seal_identities *ids, const char *passphrase)
+void seal_identities_add_passphrase(struct seal_identities *ids, const char *passphrase, int work_max)
 {
-	identity_add(ids)->passphrase = xstrdup(passphrase);
+	struct identity *added = identity_add(ids);
+
+	added->passphrase = xstrdup(passphrase);
+	added->work_max = work_max;
 }
 
 static enum status public_text(const struct key32 *secret, struct key32 *point, char *text, struct error *err)
@@ -150,7 +153,7 @@ static enum status add_sealed(struct seal_identities *ids, const char *what, str
 		return error_set(err, ST_CONFIG, "%s: the keys in it are sealed with a passphrase, and nobody can be asked for it", what);
 	if (ask->passphrase(ask->ctx, what, &passphrase, err))
 		return err->code;
-	seal_identities_add_passphrase(with, passphrase);
+	seal_identities_add_passphrase(with, passphrase, SEAL_WORK_MAX);
 	buf_reserve(&plain, file.n);
 	if (seal_open_bytes(with, file.p, file.n, &plain, err)) {
 		if (err->code == ST_DENIED)

@@ -18,6 +18,7 @@ struct identity {
 	struct key32 secret, point;
 	char text[PUBLIC_TEXT]; /* the public key; "" for a passphrase */
 	char *passphrase;       /* NULL for a key */
+	int work_max;           /* of a passphrase */
 };
 struct seal_identities {
 	struct identity *item;

@@ -21,7 +21,8 @@ enum {
 	SEAL_STANZAS_MAX = 128,      /* looked at when opening */
 	SEAL_WORK_KEY = 18,          /* scrypt work factor (log2) of files with keys: 256 MiB for a moment */
 	SEAL_WORK_BACKUP = 15,       /* of what is sealed within the memory budget: 32 MiB for a moment, once per volume */
-	SEAL_WORK_MAX = 20,          /* a file that asks for more is refused */
+	SEAL_WORK_MAX = 20,          /* a file of keys that asks for more is refused: 1 GiB */
+	SEAL_WORK_BACKUP_MAX = 16,   /* what lies in a store must not take more: 64 MiB */
 };
 
 /* ---- recipients: whom to seal for ---- */
@@ -55,8 +56,8 @@ struct seal_ask {
  * not. what names it in errors; ask may be NULL. ST_CONFIG where it is none, with a line number and never with its text. */
 enum status seal_identities_add(struct seal_identities *ids, const char *what, const void *p, size_t n, const struct seal_ask *ask,
 				struct error *err) MUST_CHECK;
-/* Adds a passphrase, for files that are sealed with one. */
-void seal_identities_add_passphrase(struct seal_identities *ids, const char *passphrase);
+/* Adds a passphrase, for files that are sealed with one; work_max: the largest work factor that it is tried with. */
+void seal_identities_add_passphrase(struct seal_identities *ids, const char *passphrase, int work_max);
 /* From then on immutable use by any thread is fine. */
 size_t seal_identities_count(const struct seal_identities *ids);
 /* The public key of identity i, "" for a passphrase. Borrowed. */
@@ -78,7 +79,7 @@ enum status seal_begin(struct run *run, const struct seal_recipients *to, struct
 		       struct error *err) MUST_CHECK;
 /* Opens a header at the start of p[0..n), which is the first SEAL_HEADER_MAX bytes of the file or all of it. *header_len is where chunk 0
  * begins; *identity (may be NULL) which identity opened it. ST_DENIED: no identity opens it. ST_BAD: damaged, or no age file. ST_UNSUPPORTED: a
- * work factor beyond SEAL_WORK_MAX. */
+ * work factor beyond that of the passphrase. */
 enum status seal_open(const struct seal_identities *ids, const void *p, size_t n, struct seal_stream **s, size_t *header_len,
 		      size_t *identity, struct error *err) MUST_CHECK;
 /* What a header says without a key: kinds of its stanzas in order ("X25519", "scrypt", ...). ST_BAD as above. */

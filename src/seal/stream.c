@@ -105,9 +105,9 @@ static enum status open_by_passphrase(const struct identity *id, const struct st
 {
 	CLEANUP(key32_release) struct key32 wrap = KEY32_INIT;
 
-	if (s->work > SEAL_WORK_MAX)
+	if (s->work > id->work_max)
 		return error_set(err, ST_UNSUPPORTED, "the age file asks for a scrypt work factor of %d, and drtool takes at most %d", s->work,
-				 SEAL_WORK_MAX);
+				 id->work_max);
 	if (crypto_scrypt(id->passphrase, s->salt, s->work, &wrap, err))
 		return err->code;
 	return crypto_unwrap(&wrap, s->wrapped, key->byte, err);

@@ -170,12 +170,25 @@ TEST("seal: a passphrase opens what was sealed with it, and no other does")
 	CHECK_ERR(seal_recipients_passphrase("", 10, &to, &err), err, ST_CONFIG, "empty");
 	CHECK_OK(seal_recipients_passphrase("correct horse", 10, &to, &err), err);
 	CHECK_OK(seal_bytes(&run, to, "hello", 5, &sealed, &err), err);
-	seal_identities_add_passphrase(right, "correct horse");
-	seal_identities_add_passphrase(wrong, "correct house");
+	seal_identities_add_passphrase(right, "correct horse", 10);
+	seal_identities_add_passphrase(wrong, "correct house", 10);
 	CHECK_OK(seal_open_bytes(right, sealed.data, sealed.len, &out, &err), err);
 	CHECK_STR(buf_str(&out), "hello");
 	CHECK_STR(seal_identity_recipient(right, 0), "");
 	CHECK_ERR(seal_open_bytes(wrong, sealed.data, sealed.len, &out, &err), err, ST_DENIED, "passphrase");
+}
+
+TEST("seal: a passphrase is not tried on a file that asks for more work than its reader allows")
+{
+	CLEANUP(error_release) struct error err = ERROR_INIT;
+	CLEANUP(seal_recipients_freep) struct seal_recipients *to = NULL;
+	CLEANUP(seal_identities_freep) struct seal_identities *ids = seal_identities_new();
+	CLEANUP(buf_release) struct buf sealed = BUF_INIT, out = BUF_INIT;
+
+	CHECK_OK(seal_recipients_passphrase("correct horse", 11, &to, &err), err);
+	CHECK_OK(seal_bytes(&run, to, "hello", 5, &sealed, &err), err);
+	seal_identities_add_passphrase(ids, "correct horse", 10);
+	CHECK_ERR(seal_open_bytes(ids, sealed.data, sealed.len, &out, &err), err, ST_UNSUPPORTED, "at most 10");
 }
 
 TEST("seal: keys that drtool cannot seal for are refused by name, a secret one without its text")

@@ -85,7 +85,7 @@ static struct seal_identities *keys_of(const struct vector *v)
 	for (size_t i = 0; i < v->identity.len; i++)
 		CHECK_OK(seal_identities_add(ids, "vector", v->identity.item[i], strlen(v->identity.item[i]), NULL, &err), err);
 	for (size_t i = 0; i < v->passphrase.len; i++)
-		seal_identities_add_passphrase(ids, v->passphrase.item[i]);
+		seal_identities_add_passphrase(ids, v->passphrase.item[i], SEAL_WORK_MAX);
 	return ids;
 }
 
