@@ -107,6 +107,23 @@ static void share_verdicts(const struct reading_spec *q, struct catalog *c, stru
 	}
 }
 
+/* A check of a backup that is named whole needs its manifest and no catalog, which a check of all would read again for each. */
+static bool read_one(struct op_env *env, const struct reading_spec *q, struct store *s, struct catalog *c)
+{
+	CLEANUP(error_release) struct error ignored = ERROR_INIT;
+	CLEANUP(catalog_release) struct catalog one = CATALOG_INIT;
+
+	if (!q->doubt || !q->which || !backup_id_valid(q->which))
+		return false;
+	one.backup = xcalloc(1, sizeof *one.backup);
+	one.backups = 1;
+	if (catalog_manifest(env->run, s, q->source, q->which, &one.backup->manifest, &ignored))
+		return false; /* the catalog tells why */
+	*c = one;
+	one = (struct catalog)CATALOG_INIT;
+	return true;
+}
+
 /* A named backup: the first store that has it. Else the newest one of all stores. The error of the first store where none has any. */
 static enum status find(struct op_env *env, const struct reading_spec *q, struct reading *r, size_t *store, struct error *err)
 {
@@ -119,7 +136,7 @@ static enum status find(struct op_env *env, const struct reading_spec *q, struct
 		const char *name = r->stores.open[i]->name;
 		size_t index;
 
-		if (!catalog_read(env->run, r->stores.open[i], q->source, &c, &e))
+		if (!read_one(env, q, r->stores.open[i], &c) && !catalog_read(env->run, r->stores.open[i], q->source, &c, &e))
 			share_verdicts(q, &c, &bad, &doubtful);
 		if (e.code || choose(q, &c, &index, &e)) {
 			if (e.code != ST_NOT_FOUND && r->stores.opened > 1)
